@@ -1,0 +1,1 @@
+"""Meshes, cameras, rotations, sampling and conversions. No input or output."""

@@ -1,0 +1,61 @@
+"""Viewpoints and cameras, in the one convention of the project.
+
+World: right-handed, z up, the front of an object faces -y. Camera: OpenCV (x right, y down,
+z forward), `x_cam = R x_world + t`, pixel centres at +0.5. A viewpoint is
+(azimuth_deg, elevation_deg, inplane_deg, distance) as in PASCAL3D+: the camera sits at
+`distance * (cos e sin a, -cos e cos a, sin e)` and looks at the origin; azimuth 0 sees the front;
+a positive in-plane angle turns the picture counter-clockwise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# 60 mm lens on a 32 mm sensor: the camera of MVC (Tulsiani et al. 2018), in image widths.
+FOCAL = 1.875
+# Distance at which a unit-diagonal object fills that picture.
+DISTANCE = 2.0
+
+
+def extrinsics(viewpoints: np.ndarray) -> np.ndarray:
+    """(..., 3, 4) float64 matrices [R | t] of (..., 4) viewpoints (degrees, world units)."""
+    viewpoints = np.asarray(viewpoints, np.float64)
+    azimuth, elevation, inplane = np.moveaxis(np.radians(viewpoints[..., :3]), -1, 0)
+    sa, ca, se, ce = np.sin(azimuth), np.cos(azimuth), np.sin(elevation), np.cos(elevation)
+    zero = np.zeros_like(sa)
+    right = np.stack([ca, sa, zero], -1)
+    down = np.stack([se * sa, -se * ca, -ce], -1)
+    forward = np.stack([-ce * sa, ce * ca, -se], -1)
+    si, ci = np.sin(inplane)[..., None], np.cos(inplane)[..., None]
+    rotation = np.stack([ci * right + si * down, ci * down - si * right, forward], -2)
+    translation = np.zeros((*viewpoints.shape[:-1], 3, 1))
+    translation[..., 2, 0] = viewpoints[..., 3]
+    return np.concatenate([rotation, translation], -1)
+
+
+def intrinsics(size: int, focal: float = FOCAL) -> np.ndarray:
+    """(3, 3) float64 matrix of a square picture of `size` pixels; `focal` is in image widths."""
+    return np.array([[focal * size, 0, size / 2], [0, focal * size, size / 2], [0, 0, 1.0]])
+
+
+def project(points: np.ndarray, matrix: np.ndarray, lens: np.ndarray) -> np.ndarray:
+    """(..., 3) pixel u, pixel v and metric depth of (..., 3) world points.
+
+    `matrix` is one (3, 4) extrinsic, `lens` one (3, 3) intrinsic matrix.
+    """
+    cam = np.asarray(points, np.float64) @ matrix[:, :3].T + matrix[:, 3]
+    uvw = cam @ lens.T
+    return np.concatenate([uvw[..., :2] / uvw[..., 2:], cam[..., 2:]], -1)
+
+
+def grid24() -> np.ndarray:
+    """(24, 4) viewpoints: azimuth k * 15 degrees, elevation 30 (PTN, pose-aware paper section 3)."""
+    azimuth = np.arange(24) * 15.0
+    return np.stack([azimuth, np.full(24, 30.0), np.zeros(24), np.full(24, DISTANCE)], -1)
+
+
+def uniform(count: int, rng: np.random.Generator, elevation_deg: tuple[float, float]) -> np.ndarray:
+    """(count, 4) viewpoints: azimuth uniform on the circle, elevation uniform in degrees."""
+    azimuth = rng.uniform(0, 360, count)
+    elevation = rng.uniform(*elevation_deg, count)
+    return np.stack([azimuth, elevation, np.zeros(count), np.full(count, DISTANCE)], -1)
