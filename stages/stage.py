@@ -1,0 +1,100 @@
+"""The contract of a data stage, and what the stages of the project hand each other.
+
+A stage is a frozen `Params`, a VERSION, a SPEC of its arrays and a pure `process(item, params,
+rng)`. The shared runner (`stages.engine.runner`) does what is left: freshness, shards, workers,
+progress, failures. This module imports neither torch nor trimesh: `crossdim --help` and `status`
+read every stage through it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+
+def option(
+    default: Any, help: str, *, low: float | None = None, high: float | None = None
+) -> Any:
+    """A field of `Params`: its default, its help text, and the range it must lie in."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array of an item.
+
+    shape: of one item, -1 for a length that differs from item to item in the first place only,
+    None for a length fixed by the parameters. `packed` stores booleans eight to a byte.
+    `label` marks a short string that the manifest keeps, so that items can be selected by it.
+    """
+
+    dtype: str
+    axes: tuple[str, ...] = ()
+    units: str = ""
+    frame: str = ""
+    ragged: bool = False
+    packed: bool = False
+    label: bool = False
+    compress: int = 4  # gzip level, 0 for none
+
+
+@dataclass(frozen=True)
+class Item:
+    """What `process` sees: an id, and for each input stage its arrays of that id.
+
+    For stages that read files of others, `source` says where the file is and how it is oriented;
+    it is empty for all others.
+    """
+
+    id: str
+    inputs: Mapping[str, Arrays]
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command that turns artefacts into an artefact."""
+
+    name: str  # folder in the workspace, and the word in status and errors
+    version: int  # raised when the output changes for equal input
+    params: type
+    spec: Mapping[str, ArraySpec]
+    process: Callable[[Item, Any, np.random.Generator], Arrays]
+    inputs: tuple[str, ...] = ()  # names of the stages it reads
+    command: str = ""  # what makes it, for error messages: `crossdim voxelize`
+    untrusted: bool = False  # parses files of others: never in this process
+    variant: Callable[[Any], str] = lambda params: "default"
+    check: Callable[[Any], None] = lambda params: None  # raises UsageError or EnvironmentLacks
+
+
+def params_json(params: Any) -> dict[str, Any]:
+    """The parameters as plain JSON values, in the order of their fields."""
+    return {
+        f.name: list(v) if isinstance(v := getattr(params, f.name), tuple) else v
+        for f in dataclasses.fields(params)
+    }
+
+
+def params_from_json(kind: type, values: Mapping[str, Any]) -> Any:
+    """The inverse of `params_json`; values of unknown fields are dropped, tuples restored."""
+    known = {f.name for f in dataclasses.fields(kind)}
+    return kind(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+    )
+
+
+def differing(params: Any) -> dict[str, Any]:
+    """The parameters that are not at their default, for names of variants."""
+    return {
+        f.name: getattr(params, f.name)
+        for f in dataclasses.fields(params)
+        if getattr(params, f.name) != f.default
+    }
+
+
