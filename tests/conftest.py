@@ -1,0 +1,17 @@
+"""Fixtures that several test folders share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real meshes and photos that lives beside the checkout."""
+    if not SHARED.is_dir():
+        pytest.skip("real inputs (../shared/data) are not beside this checkout")
+    return SHARED
