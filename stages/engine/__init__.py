@@ -1,0 +1,1 @@
+"""Where items are processed: in this process, or in supervised local processes."""

@@ -1,0 +1,174 @@
+"""What a stage still has to do: which items are fresh, stale, missing or failed, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stages.engine.work import Work
+from stages.errors import InputError
+from stages.stage import Stage, params_json
+from stages.store.fingerprint import bucket_count, bucket_of, item_fingerprint
+from stages.store.index import Index
+from stages.store.shard import ShardKey, make_key
+from stages.store.workspace import Artefact, Workspace, select_categories
+
+_SHARD_ITEMS = 64
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which items of the inputs to take."""
+
+    categories: tuple[str, ...] = ()
+    variants: Mapping[str, str] = field(default_factory=dict)  # input stage -> only this variant
+    limit: int = 0  # the first so many of each category, 0 for all
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """One shard to make: the items of one bucket that are not there yet."""
+
+    bucket: int
+    work: tuple[Work, ...]
+
+
+@dataclass(frozen=True)
+class State:
+    """What the cache holds of the wanted items; values are the reasons."""
+
+    fresh: tuple[str, ...] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+    stale: Mapping[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()  # there, but no longer among the inputs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run needs to know before it starts."""
+
+    artefact: Artefact
+    key: ShardKey
+    state: State
+    tasks: tuple[ShardTask, ...]
+
+    @property
+    def todo(self) -> int:
+        """How many items there are to process."""
+        return sum(len(task.work) for task in self.tasks)
+
+
+def wanted_from_inputs(
+    stage: Stage, params: Any, seed: int, workspace: Workspace, selection: Selection
+) -> dict[str, Work]:
+    """The items that the input artefacts offer, with the fingerprints expected of them.
+
+    Raises InputError when an input stage has made nothing yet, or two of its variants hold the
+    same id; UsageError for an unknown category.
+    """
+    offered = [_offer(name, workspace, selection.variants.get(name)) for name in stage.inputs]
+    common = set.intersection(*(set(offer) for offer in offered))
+    ids = _limited(select_categories(common, selection.categories), selection.limit)
+    values = params_json(params)
+    work = {}
+    for item in ids:
+        prints = {name: offer[item][0] for name, offer in zip(stage.inputs, offered)}
+        work[item] = Work(
+            item,
+            item_fingerprint(stage.name, stage.version, values, seed, prints),
+            inputs={name: offer[item][1] for name, offer in zip(stage.inputs, offered)},
+        )
+    return work
+
+
+def _offer(
+    stage: str, workspace: Workspace, variant: str | None
+) -> dict[str, tuple[str, tuple[str, int]]]:
+    """Every item of an input stage: id -> (fingerprint, (shard, row))."""
+    artefacts = workspace.artefacts(stage)
+    if variant is not None:
+        artefacts = [a for a in artefacts if a.variant == variant]
+    if not artefacts:
+        what = f"{stage}/{variant}" if variant else stage
+        makers = {"shapes": "crossdim shapes generate   (or: crossdim shapes import PATH)"}
+        raise InputError(
+            f"no {what} in {workspace.root}", f"run: {makers.get(stage, 'crossdim ' + stage)}"
+        )
+    offer: dict[str, tuple[str, tuple[str, int]]] = {}
+    owner: dict[str, str] = {}
+    for artefact in artefacts:
+        for item, entry in artefact.index.items().items():
+            if item in offer:
+                raise InputError(
+                    f"{item} is both in {owner[item]} and in {artefact.name}",
+                    f"choose one with --source {artefact.variant}",
+                )
+            owner[item] = artefact.name
+            offer[item] = (entry.fingerprint, (str(artefact.folder / entry.shard), entry.row))
+    return offer
+
+
+def _limited(ids: list[str], limit: int) -> list[str]:
+    if not limit:
+        return ids
+    seen: dict[str, int] = {}
+    kept = []
+    for item in ids:
+        category = item.split("/", 1)[0]
+        seen[category] = seen.get(category, 0) + 1
+        if seen[category] <= limit:
+            kept.append(item)
+    return kept
+
+
+def compare(index: Index, wanted: Mapping[str, Work], version: int) -> State:
+    """What an artefact holds of the wanted items."""
+    fresh, missing = [], []
+    failed: dict[str, str] = {}
+    stale: dict[str, str] = {}
+    for item, work in wanted.items():
+        entry = index.entries.get(item)
+        if entry is None:
+            missing.append(item)
+        elif entry.fingerprint != work.fingerprint:
+            made = index.shards[entry.shard].stage_version
+            changed = f"stage version {made} -> {version}" if made != version else "input changed"
+            stale[item] = changed
+        elif entry.reason:
+            failed[item] = entry.reason
+        else:
+            fresh.append(item)
+    extra = tuple(sorted(set(index.entries) - set(wanted)))
+    return State(tuple(fresh), failed, stale, tuple(missing), extra)
+
+
+def make_plan(
+    stage: Stage,
+    params: Any,
+    seed: int,
+    artefact: Artefact,
+    wanted: Mapping[str, Work],
+    retry_failed: bool = False,
+) -> Plan:
+    """What is to be done so that `artefact` holds every wanted item, fresh."""
+    index = artefact.index
+    buckets = index.key.buckets if index.key else bucket_count(len(wanted))
+    key = make_key(stage.name, stage.version, params_json(params), seed, buckets)
+    if index.key and (index.key.params, index.key.seed) != (key.params, key.seed):
+        raise InputError(
+            f"{artefact.name} was made with other parameters: {index.key.params}",
+            "give this one another name, or remove that folder",
+        )
+    state = compare(index, wanted, stage.version)
+    todo = [*state.missing, *state.stale, *(state.failed if retry_failed else ())]
+    by_bucket: dict[int, list[Work]] = {}
+    for item in sorted(todo):
+        by_bucket.setdefault(bucket_of(item, buckets), []).append(wanted[item])
+    tasks = tuple(
+        ShardTask(bucket, tuple(work[start : start + _SHARD_ITEMS]))
+        for bucket, work in sorted(by_bucket.items())
+        for start in range(0, len(work), _SHARD_ITEMS)
+    )
+    return Plan(artefact, key, state, tasks)

@@ -1,0 +1,140 @@
+"""Runs a plan: items through an engine, results into shards, shards into the artefact.
+
+The order of events is the promise: a shard is committed when its last item is done, whole and
+under the name of its content, so a kill at any moment loses at most the shards in work, and the
+same command again carries on to the same bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from stages.engine import pools
+from stages.engine.plan import Plan, ShardTask
+from stages.engine.pools import Limits, Result
+from stages.engine.work import Job
+from stages.stage import Stage
+from stages.store.commit import commit_bytes, make_folder, sweep
+from stages.store.index import Index, save_index
+from stages.store.shard import Encoded, Failure, build_shard, shard_name
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is, for whoever shows it."""
+
+    done: int
+    total: int
+    failed: int
+
+
+@dataclass
+class Outcome:
+    """What a run did."""
+
+    done: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    damaged: dict[str, str] = field(default_factory=dict)  # shards that were made again, and why
+
+
+def execute(
+    plan: Plan,
+    stage: Stage,
+    params: Any,
+    limits: Limits,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    source: dict[str, Any] | None = None,
+) -> Outcome:
+    """Do what the plan says; `source` is kept in the manifest for `status` to look at.
+
+    Raises CrossdimError when a shard cannot be written: all shards before it stay.
+    """
+    outcome = Outcome(damaged=dict(plan.artefact.index.damaged))
+    if not plan.tasks:
+        if source is not None or outcome.damaged:
+            save_index(plan.artefact.folder, _extra(plan, outcome, source))
+        return outcome
+    start = time.monotonic()
+    make_folder(plan.artefact.folder)
+    sweep(plan.artefact.folder)
+    job = Job.of(stage, params, plan.key.seed)
+    try:
+        collector = _Collector(plan)
+        work = (one for task in plan.tasks for one in task.work)
+        for result in pools.run(job, work, limits, stage.untrusted):
+            collector.take(result)
+            outcome.done += isinstance(result, Encoded)
+            if isinstance(result, Failure):
+                outcome.failures[result.id] = result.reason
+            on_progress(
+                Progress(outcome.done + len(outcome.failures), plan.todo, len(outcome.failures))
+            )
+    finally:
+        outcome.seconds = time.monotonic() - start
+        save_index(plan.artefact.folder, _extra(plan, outcome, source))
+    return outcome
+
+
+class _Collector:
+    """Gathers results until a shard is complete, then commits it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._task_of = {one.id: n for n, task in enumerate(plan.tasks) for one in task.work}
+        self._results: dict[int, list[Result]] = {}
+
+    def take(self, result: Result) -> None:
+        number = self._task_of[result.id]
+        results = self._results.setdefault(number, [])
+        results.append(result)
+        task = self._plan.tasks[number]
+        if len(results) == len(task.work):
+            self._commit(task, self._results.pop(number))
+
+    def _commit(self, task: ShardTask, results: list[Result]) -> None:
+        index = self._plan.artefact.index
+        items = [r for r in results if isinstance(r, Encoded)]
+        failures = [r for r in results if isinstance(r, Failure) and not _known_failure(index, r)]
+        if not items and not failures:
+            return
+        generation = index.generation_for([r.id for r in results], task.bucket)
+        key = dataclasses.replace(self._plan.key, bucket=task.bucket, generation=generation)
+        data = build_shard(key, items, failures)
+        commit_bytes(self._plan.artefact.folder / shard_name(task.bucket, data), data)
+
+
+def _known_failure(index: Index, failure: Failure) -> bool:
+    """Whether the cache says so already: retried in vain, it need not be said again."""
+    entry = index.entries.get(failure.id)
+    return entry is not None and (entry.fingerprint, entry.reason) == (
+        failure.fingerprint,
+        failure.reason,
+    )
+
+
+def _extra(plan: Plan, outcome: Outcome, source: dict[str, Any] | None) -> dict[str, Any]:
+    extra: dict[str, Any] = {
+        "versions": {"crossdim": version("crossdim"), "python": platform.python_version()},
+        "last_run": {
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "seconds": round(outcome.seconds, 1),
+            "done": outcome.done,
+            "failed": len(outcome.failures),
+        },
+    }
+    if source is not None:
+        extra["source"] = source
+    return extra
+
+
+def in_slice(plan: Plan, number: int, count: int) -> Plan:
+    """The part of a plan that slice `number` (0 .. count-1) of an array job does: whole buckets."""
+    tasks = tuple(task for task in plan.tasks if task.bucket % count == number)
+    return dataclasses.replace(plan, tasks=tasks)
