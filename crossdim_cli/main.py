@@ -1,0 +1,97 @@
+"""The entry point: registers the verbs, and turns every error into two lines and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+from typing import Any
+
+import typer
+
+from crossdim_cli.command import new_app
+from crossdim_cli.output import printable
+from stages.errors import CrossdimError, UsageError
+
+EPILOG = (
+    "Exit codes: 0 done; 1 some items or the training failed; 2 usage or configuration; "
+    "3 an input is missing or stale; 4 the environment lacks something; 130 Ctrl-C."
+)
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived: like Ctrl-C, but the exit code is 143."""
+
+
+def build() -> typer.Typer:
+    """The application with all its commands; imports neither torch nor trimesh."""
+    from crossdim_cli import data, demo, evaluate, export, status, train
+
+    app = new_app("From folders of CAD meshes to trained single-image 3D models. " + EPILOG)
+    for module in (demo, data, train, evaluate, export, status):
+        module.register(app)
+    return app
+
+
+def main() -> None:
+    """Run the command line; never returns."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of one command line; errors are printed as two lines."""
+    debug = "--debug" in arguments or os.environ.get("CROSSDIM_DEBUG") == "1"
+    try:
+        command: Any = typer.main.get_command(build())
+        result = command.main(arguments, prog_name="crossdim", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except CrossdimError as error:
+        return _report(error, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        _say("interrupted: finished work is kept", "run the same command again to go on")
+        return 130
+    except Terminated:
+        _say("terminated: finished work is kept", "run the same command again to go on")
+        return 143
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except typer.BadParameter.__mro__[2] as error:  # typer's own usage errors
+        return _usage(error)
+    except typer.Exit as error:
+        return error.exit_code
+
+
+def _report(error: CrossdimError, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    _say(str(error), error.hint)
+    return error.exit_code
+
+
+def _usage(error: Any) -> int:
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(error.format_message() + "\n")
+        return 2
+    path = context.command_path if context is not None else "crossdim"
+    message = " ".join(error.format_message().split())
+    return _report(UsageError(message, f"run: {path} --help"), debug=False)
+
+
+def _say(message: str, hint: str) -> None:
+    sys.stderr.write(f"error: {printable(message)}\n")
+    if hint:
+        sys.stderr.write(f"{printable(hint)}\n")
+    sys.stderr.flush()
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+if __name__ == "__main__":
+    main()

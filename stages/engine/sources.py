@@ -1,0 +1,25 @@
+"""The items of the stages that bring shapes in: what was generated, what a data set lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stages.engine.work import Work
+from stages.stage import Stage, params_json
+from stages.store.fingerprint import item_fingerprint
+
+
+def wanted_from_sources(
+    stage: Stage, params: Any, seed: int, sources: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Work]:
+    """Work for every source: id -> what `process` gets, and `digest`, what its files hold."""
+    values = params_json(params)
+    work = {}
+    for item, source in sorted(sources.items()):
+        inputs = {"source": source["digest"]} if "digest" in source else {}
+        print_ = item_fingerprint(
+            f"{stage.name}:{stage.command}", stage.version, values, seed, inputs
+        )
+        work[item] = Work(item, print_, source={k: v for k, v in source.items() if k != "digest"})
+    return work

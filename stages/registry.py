@@ -1,0 +1,15 @@
+"""The data stages of the project: one line a stage. Imports neither torch nor trimesh."""
+
+from __future__ import annotations
+
+from stages.render import STAGE as RENDER
+from stages.shapes.generate import STAGE as GENERATE
+from stages.shapes.importing import STAGE as IMPORT
+from stages.stage import Stage
+from stages.voxelize import STAGE as VOXELIZE
+
+# Stages whose items are those of their inputs, by the folder that they fill.
+DERIVED: dict[str, Stage] = {stage.name: stage for stage in (VOXELIZE, RENDER)}
+
+# Stages that bring shapes into the workspace; both fill `shapes`.
+SOURCES: dict[str, Stage] = {"generate": GENERATE, "import": IMPORT}
