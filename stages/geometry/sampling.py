@@ -76,15 +76,16 @@ def penetration(grid: torch.Tensor, rotation: torch.Tensor, rays: Rays) -> torch
     """(B, K, H, W) share of each ray that passes grids (B, X, Y, Z) under K poses (B, K, 3, 3).
 
     Equation 3 with its index corrected: prod_j (1 - y_j) over all samples of `ray_occupancy`.
-    Only the samples inside the box around the occupied voxels are visited; the others are exactly
-    zero. For airplanes these are a tenth of all.
+    Only the samples inside the box around the occupied voxels are visited, for airplanes a tenth of
+    all; the others are exactly zero. A grid that requires a gradient counts as occupied throughout.
     """
     batch, poses = rotation.shape[:2]
     directions = (rays.directions(grid) @ rotation).flatten(0, 2)  # (R, 3), R = B*K*H*W
     origins = (-rays.distance * rotation[:, :, 2]).flatten(0, 1)  # (B*K, 3): R^T (-t)
     per_pose = rays.size**2
     with torch.no_grad():
-        box = _support(grid).repeat_interleave(poses * per_pose, 0)  # (R, 2, 3)
+        occupied = torch.ones_like(grid) if grid.requires_grad else grid
+        box = _support(occupied).repeat_interleave(poses * per_pose, 0)  # (R, 2, 3)
         eye = origins.repeat_interleave(per_pose, 0)
         ray, sample = _samples_within(box, eye, directions, rays)
     depth = rays.depths(grid)[sample]
@@ -129,9 +130,9 @@ def _samples_within(
     ends = (box - eye[:, None]) / safe[:, None]  # (R, 2, 3) depths where the slabs are crossed
     enter, leave = ends.amin(1).amax(1), ends.amax(1).amin(1)
     step = (rays.far - rays.near) / rays.samples
-    # One sample more on either side: rounding must not drop one, and more are harmless.
-    first = ((enter - rays.near) / step - 2).floor().clamp(0, rays.samples).long()
-    last = ((leave - rays.near) / step + 1).ceil().clamp(0, rays.samples).long()
+    # Rounding may drop or add a sample at the very border of the box, where the value is zero.
+    first = ((enter - rays.near) / step - 1).ceil().clamp(0, rays.samples).long()
+    last = ((leave - rays.near) / step).floor().clamp(0, rays.samples).long()
     count = torch.where(enter < leave, last - first, 0).clamp(min=0)
     ray = torch.repeat_interleave(count)
     start = count.cumsum(0) - count
@@ -139,13 +140,12 @@ def _samples_within(
     return ray, sample
 
 
-def _sample_stacked(
-    grid: torch.Tensor, points: torch.Tensor, owner: torch.Tensor
-) -> torch.Tensor:
+def _sample_stacked(grid: torch.Tensor, points: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
     """(P,) values of grid number `owner` (P,) at points (P, 3), as one call on stacked grids."""
     batch, size = grid.shape[:2]
     stack = F.pad(grid, (0, 0, 0, 0, 0, 1)).flatten(0, 1)  # an empty layer keeps them apart
-    x = (points[:, 0] - ORIGIN) / EXTENT * size + owner * (size + 1)  # in voxels, edges whole
+    x = (points[:, 0] - ORIGIN) / EXTENT * size  # in voxels, edges whole
+    x = x.clamp(-0.5, size + 0.5) + owner * (size + 1)  # further out, another grid would be met
     place = torch.cat(
         [
             ((points[:, 1:] - ORIGIN) * (2 / EXTENT) - 1).flip(-1),
