@@ -20,7 +20,7 @@ DEFAULT = Path("crossdim.toml")
 
 
 def read_config(path: Path | None) -> dict[str, Any]:
-    """The tables of the file; of `crossdim.toml` here if none is named; UsageError if unreadable."""
+    """The tables of the file, or of `crossdim.toml` here; UsageError if it cannot be read."""
     if path is None:
         if not DEFAULT.is_file():
             return {}

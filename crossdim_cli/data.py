@@ -245,7 +245,7 @@ def _count(seen: dict[tuple[str, str], int], key: tuple[str, str]) -> int:
     return seen[key]
 
 
-def list_sources(format: str, path: Path) -> tuple[dict[str, dict[str, Any]], Path]:
+def _list_sources(format: str, path: Path) -> tuple[dict[str, dict[str, Any]], Path]:
     """The sources of a data set by id, and its root; InputError if it is not there."""
     from stages.shapes.importing.manifest import read_manifest
 

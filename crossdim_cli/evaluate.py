@@ -1,0 +1,79 @@
+"""eval: the tables of a run, each number beside trivial answers."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import typer
+
+from crossdim_cli.command import Session, add_command, new_app, param
+from crossdim_cli.output import table
+
+SYSTEM = "pose-aware"
+RUN = param("run", str | None, None, "Name of the run. Default: the newest finished one that fits.")
+ONE_CATEGORY = param("category", str | None, None, "Category that the run must be trained on.")
+DEVICES = [
+    param("device", str | None, None, "auto, cpu, cuda, cuda:N or mps."),
+    param("gpu", int | None, None, "Use this GPU; the same as --device cuda:N.", min=0),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    group = new_app("Evaluate a run on its test shapes.")
+    app.add_typer(group, name="eval")
+    split = param("limit", int, 0, "Only the first so many test shapes; 0 for all.", min=0)
+    dry = param("dry_run", bool, False, "Say what would be done.", flags=("--dry-run", "-n"))
+    add_command(
+        group,
+        "reconstruction",
+        [RUN, ONE_CATEGORY, split, *DEVICES, dry],
+        _reconstruction,
+        help="Tables 1 to 4 of the pose-aware paper: shape, pose, pose-aware shape, projection.",
+        example="crossdim eval reconstruction --run small --json",
+    )
+
+
+def _reconstruction(session: Session) -> None:
+    from stages.evaluate.protocol import evaluate_reconstruction
+    from stages.train.device import choose_device
+    from stages.train.run import find_run
+
+    options = session.options
+    run = find_run(session.workspace.root, SYSTEM, options["run"], options["category"])
+    device = str(choose_device(options["device"], options["gpu"]))
+    with session.out.progress(f"eval {run.name}") as tracker:
+        report = evaluate_reconstruction(
+            session.workspace,
+            run,
+            device,
+            options["limit"],
+            options["dry_run"],
+            lambda p: tracker(p.done, p.total),
+        )
+    if options["dry_run"]:
+        text = f"{report.results.name}: would evaluate {report.todo} shapes"
+        session.out.result({"artefact": report.results.name, "todo": report.todo}, text)
+        return
+    session.out.note(f"written to {_short(report.results.folder)}: summary.json, summary.csv")
+    session.out.result(report.summary, _text(report.summary, report.tables))
+
+
+def _short(path: Any) -> str:
+    return os.path.relpath(path)
+
+
+def _text(summary: dict[str, Any], tables: Any) -> str:
+    """All tables, one below the other."""
+    head = (
+        f"run {summary['run']} of {summary['system']}, step {summary['step']}: "
+        f"{summary['shapes']} test shapes, {summary['views']} views, "
+        f"threshold {summary['threshold']:.2f} from {summary['validation_shapes']} validation shapes"
+    )
+    parts = [head]
+    for one in tables:
+        categories = list(one.rows[0][1])
+        rows = [(what, *(float(values[c]) for c in categories)) for what, values in one.rows]
+        parts += ["", table((one.title, *categories), rows)]
+    return "\n".join(parts)

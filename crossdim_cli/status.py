@@ -1,0 +1,127 @@
+"""status, verify: what is fresh, what is damaged, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+
+from crossdim_cli.command import Session, add_command, argument, param
+from crossdim_cli.output import table
+from stages.errors import InputError
+from stages.store.index import verify
+from stages.store.workspace import Artefact, Workspace
+
+_COLUMNS = ("artefact", "items", "fresh", "stale", "missing", "failed", "why")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    check = param(
+        "check", bool, False, "Exit with 3 unless everything is fresh.", flags=("--check",)
+    )
+    add_command(
+        app,
+        "status",
+        [check],
+        _status,
+        help="Say what is fresh, stale, missing or failed, and why.",
+        example="crossdim status --check",
+    )
+    add_command(
+        app,
+        "verify",
+        [argument("artefact", str, "Only this artefact, as STAGE/VARIANT.", default="")],
+        _verify,
+        help="Read every file again and compare it with the digest in its name.",
+        example="crossdim verify voxels/res32",
+    )
+
+
+def _status(session: Session) -> None:
+    from stages.engine.status import ArtefactStatus, workspace_status
+    from stages.train.health import runs_status
+
+    def why(status: ArtefactStatus) -> str:
+        state = status.state
+        reasons = sorted(set(state.stale.values())) + sorted(set(state.failed.values()))
+        reasons += sorted(set(status.damaged.values()))
+        if state.extra:
+            reasons.append(f"{len(state.extra)} no longer in the input")
+        reasons += [status.note] if status.note else []
+        return "; ".join(reasons[:3]) + ("; ..." if len(reasons) > 3 else "")
+
+    statuses = workspace_status(session.workspace)
+    runs = runs_status(session.workspace)
+    rows = [
+        (s.name, s.items, len(s.state.fresh), len(s.state.stale), len(s.state.missing))
+        + (len(s.state.failed), why(s))
+        for s in statuses
+    ]
+    rows += [(r["run"], None, None, None, None, None, r["why"]) for r in runs]
+    data = {
+        "artefacts": [
+            {
+                "name": s.name,
+                "items": s.items,
+                "fresh": len(s.state.fresh),
+                "stale": dict(s.state.stale),
+                "missing": list(s.state.missing),
+                "failed": dict(s.state.failed),
+                "extra": list(s.state.extra),
+                "damaged": s.damaged,
+                "note": s.note,
+            }
+            for s in statuses
+        ],
+        "runs": runs,
+    }
+    empty = f"nothing in {session.workspace.root} yet"
+    session.out.result(data, table(_COLUMNS, rows) if rows else empty)
+    fresh = all(s.is_fresh for s in statuses) and all(r["fresh"] for r in runs)
+    if session.options["check"] and not (rows and fresh):
+        raise typer.Exit(3)
+
+
+def _verify(session: Session) -> None:
+    from stages.train.health import verify_runs
+
+    wanted = session.options["artefact"]
+    artefacts = _artefacts(session.workspace, wanted)
+    problems: dict[str, str] = {}
+    files = 0
+    with session.out.progress("verify") as tracker:
+        for number, artefact in enumerate(artefacts):
+            files += len(artefact.index.shards)
+            found = verify(artefact.folder)
+            problems.update({f"{artefact.name}/{k}": v for k, v in found.items()})
+            tracker(number + 1, len(artefacts))
+    if not wanted:
+        count, broken = verify_runs(session.workspace)
+        files += count
+        problems.update(broken)
+    _report(session, files, problems)
+
+
+def _report(session: Session, files: int, problems: Mapping[str, str]) -> None:
+    rows = sorted(problems.items())
+    text = f"{files} files checked, {len(problems)} damaged"
+    data: dict[str, Any] = {"files": files, "damaged": dict(rows)}
+    session.out.result(data, "\n".join([*(f"{n}: {r}" for n, r in rows), text]))
+    if problems:
+        session.out.warn("make the artefact again: what is whole is kept, the rest is recomputed")
+        raise typer.Exit(1)
+
+
+def _artefacts(workspace: Workspace, wanted: str) -> list[Artefact]:
+    """The artefacts to verify: the one that is named, or every folder that holds a manifest."""
+    if wanted:
+        stage, _, variant = wanted.partition("/")
+        artefact = workspace.artefact(stage, variant or "default")
+        if not artefact.folder.is_dir():
+            raise InputError(f"no artefact {wanted}", "run: crossdim status")
+        return [artefact]
+    folders = sorted(p.parent for p in workspace.root.glob("*/*/manifest.json"))
+    found = [workspace.artefact(f.parent.name, f.name) for f in folders]
+    return [a for a in found if a.stage != "runs"]

@@ -1,0 +1,138 @@
+"""Runs a protocol: choose the threshold on validation shapes, then measure the test shapes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stages.engine.plan import make_plan
+from stages.engine.pools import Limits
+from stages.engine.runner import Progress, execute
+from stages.engine.status import require_fresh
+from stages.errors import CrossdimError, InputError
+from stages.evaluate.reconstruction import STAGE, Params, wanted
+from stages.evaluate.summary import (
+    Table,
+    best_threshold,
+    reconstruction_tables,
+    to_csv,
+    to_json,
+)
+from stages.store.commit import commit_bytes
+from stages.store.workspace import Artefact, Workspace
+from stages.train.run import Run
+
+Show = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an evaluation found, and where it is kept."""
+
+    results: Artefact
+    summary: dict[str, Any]
+    tables: tuple[Table, ...] = ()
+    todo: int = 0
+
+
+def results_of(workspace: Workspace, run: Run) -> Artefact:
+    """The artefact of a run's results on its test shapes."""
+    return workspace.artefact(STAGE.name, f"{run.system}-{run.name}")
+
+
+def evaluate_reconstruction(
+    workspace: Workspace, run: Run, device: str, limit: int, dry_run: bool, show: Show
+) -> Report:
+    """Evaluate a run on its test shapes (the first `limit` of them if that is not 0).
+
+    Raises InputError when the run has no best checkpoint, its inputs have changed since it was
+    trained, or its split left no shapes to test.
+    """
+    record = run.record()
+    data = record["data"]
+    artefacts = {s: workspace.artefact(s, data["variants"][s]) for s in STAGE.inputs}
+    test, val = sorted(data["ids"]["test"]), sorted(data["ids"]["val"])
+    if not test:
+        raise InputError(f"run {run.name} has no test shapes", "add shapes, then train again")
+    test = test[:limit] if limit else test
+    for artefact in artefacts.values():
+        require_fresh(workspace, artefact, [*test, *val])
+    weights = _best(run)
+    params = Params(weights["sha256"], 0.5, data["fingerprint"])
+    results = results_of(workspace, run)
+    on_val = workspace.artefact(STAGE.name, f"{run.system}-{run.name}-val")
+    if dry_run:
+        todo = _todo(run, params, on_val, artefacts, val) + len(test)
+        return Report(results, {}, todo=todo)
+    _measure(run, params, on_val, artefacts, val, device, show)
+    params = replace(params, threshold=best_threshold(on_val.refresh(), val))
+    _measure(run, params, results, artefacts, test, device, show)
+    results = results.refresh()
+    tables = reconstruction_tables(results, test, params.threshold)
+    summary = {
+        "run": run.name,
+        "system": run.system,
+        "step": weights["step"],
+        "seed": record["seed"],
+        "threshold": params.threshold,
+        "validation_shapes": len(val),
+        "shapes": len(test),
+        "views": sum(len(results.read(i, ("mask_iou",))["mask_iou"]) for i in test),
+        "tables": to_json(tables),
+    }
+    commit_bytes(results.folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
+    commit_bytes(results.folder / "summary.csv", to_csv(tables).encode())
+    return Report(results, summary, tables)
+
+
+def _best(run: Run) -> dict[str, Any]:
+    """sha256 and step of the best checkpoint."""
+    try:
+        pointer = json.loads((run.checkpoints / "best.json").read_bytes())
+        return {"sha256": pointer["files"]["weights"]["sha256"], "step": pointer["step"]}
+    except FileNotFoundError:
+        raise InputError(
+            f"run {run.name} has no best checkpoint yet", f"run: crossdim train {run.system}"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"the best checkpoint of {run.name} is damaged", "train again") from error
+
+
+def _todo(
+    run: Run, params: Params, results: Artefact, inputs: dict[str, Artefact], ids: list[str]
+) -> int:
+    work = wanted(run, params, inputs, ids, "cpu")
+    return make_plan(STAGE, params, 0, _emptied(results, params), work).todo
+
+
+def _measure(
+    run: Run,
+    params: Params,
+    results: Artefact,
+    inputs: dict[str, Artefact],
+    ids: list[str],
+    device: str,
+    show: Show,
+) -> None:
+    """Bring the results of these shapes up to date; what other weights gave is replaced."""
+    work = wanted(run, params, inputs, ids, device)
+    plan = make_plan(STAGE, params, 0, _emptied(results, params), work, retry_failed=True)
+    outcome = execute(plan, STAGE, params, Limits(jobs=0), show)
+    if outcome.failures:
+        item, reason = next(iter(outcome.failures.items()))
+        raise CrossdimError(f"evaluating {item} failed: {reason}", "run it again with --debug")
+
+
+def _emptied(results: Artefact, params: Params) -> Artefact:
+    """The artefact; what it holds of other weights, or of another threshold, is removed."""
+    from stages.stage import params_json
+    from stages.store.fingerprint import canonical_json
+
+    key = results.index.key
+    if key is None or key.params == canonical_json(params_json(params)):
+        return results
+    for path in (*results.folder.glob("shard-*.h5"), results.folder / "manifest.json"):
+        path.unlink(missing_ok=True)
+    return results.refresh()

@@ -1,0 +1,61 @@
+"""Whether the runs of a workspace are up to date and undamaged. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from stages.errors import CrossdimError
+from stages.store.fingerprint import canonical_json, digest
+from stages.store.workspace import Workspace
+from stages.train.run import Run, list_runs
+
+
+def runs_status(workspace: Workspace) -> list[dict[str, Any]]:
+    """One record a run: `run`, `status`, `fresh` and `why`."""
+    return [_status(workspace, run) for run in list_runs(workspace.root)]
+
+
+def _status(workspace: Workspace, run: Run) -> dict[str, Any]:
+    name = f"runs/{run.system}/{run.name}"
+    try:
+        record = run.record()
+        data = record["data"]
+        ids = sorted(i for split in data["ids"].values() for i in split)
+        artefacts = [workspace.artefact(s, v) for s, v in data["variants"].items()]
+        prints = {a.stage: [a.entry(i).fingerprint for i in ids] for a in artefacts}
+        by_split = {split: list(there) for split, there in data["ids"].items()}
+        same = digest(canonical_json([prints, by_split]).encode()) == data["fingerprint"]
+        why = record["status"] if same else f"{record['status']}; its inputs have changed"
+        fresh = same and record["status"] == "finished"
+    except (CrossdimError, KeyError, TypeError) as error:
+        return {"run": name, "status": "damaged", "fresh": False, "why": str(error)}
+    return {"run": name, "status": record["status"], "fresh": fresh, "why": why}
+
+
+def verify_runs(workspace: Workspace) -> tuple[int, dict[str, str]]:
+    """How many checkpoint files were read again, and those whose sha256 is not the recorded one."""
+    files: dict[str, str] = {}
+    problems: dict[str, str] = {}
+    for run in list_runs(workspace.root):
+        for pointer in sorted(run.checkpoints.glob("*.json")):
+            label = f"runs/{run.system}/{run.name}/checkpoints"
+            try:
+                wanted = _files(json.loads(pointer.read_bytes()))
+            except ValueError:
+                problems[f"{label}/{pointer.name}"] = "it is no JSON"
+                continue
+            for name, sha256 in wanted.items():
+                path = run.checkpoints / name
+                files[f"{label}/{name}"] = sha256
+                if not path.is_file():
+                    problems[f"{label}/{name}"] = "it is missing"
+                elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+                    problems[f"{label}/{name}"] = "the bytes are not those that were written"
+    return len(files), problems
+
+
+def _files(pointer: Mapping[str, Any]) -> dict[str, str]:
+    return {f["file"]: f["sha256"] for f in pointer["files"].values()}

@@ -1,0 +1,112 @@
+"""What a run learns from: which variants of which stages, which shapes, and which split.
+
+The answer is a `Selection` that run.json keeps, so that evaluation uses the same shapes, views and
+split without being told again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.engine.status import require_fresh
+from stages.errors import InputError, UsageError
+from stages.shapes.splits import assign
+from stages.stage import Arrays
+from stages.store.fingerprint import canonical_json, digest
+from stages.store.shard import params_of
+from stages.store.workspace import Artefact, Workspace, category_of, select_categories
+from stages.train.run import Selection
+
+Requires = Mapping[str, Mapping[str, Any]]  # stage -> parameters that it must have
+_MAKERS = {"voxels": "crossdim voxelize", "views": "crossdim render", "shapes": "crossdim shapes"}
+
+
+def choose_variant(
+    workspace: Workspace, stage: str, needed: Mapping[str, Any], variant: str | None = None
+) -> Artefact:
+    """The artefact of a stage with the needed parameters; the named one if a name is given.
+
+    Raises InputError with the command that makes it, UsageError when there are several.
+    """
+    flags = " ".join(f"--{k} {v}" for k, v in needed.items())
+    found = workspace.artefacts(stage)
+    if variant is not None:
+        found = [a for a in found if a.variant == variant]
+    fits = [a for a in found if _fits(a, needed)]
+    if not fits:
+        what = f"no {stage} at {' '.join(f'{k} {v}' for k, v in needed.items())}"
+        what += f" called {variant}" if variant else ""
+        raise InputError(f"{what} in {workspace.root}", f"run: {_MAKERS[stage]} {flags}")
+    if len(fits) > 1:
+        names = ", ".join(a.variant for a in fits)
+        raise UsageError(f"several {stage} fit: {names}", f"choose one with --{stage} NAME")
+    return fits[0]
+
+
+def _fits(artefact: Artefact, needed: Mapping[str, Any]) -> bool:
+    key = artefact.index.key
+    if key is None:
+        return False
+    params = params_of(key)
+    return all(params.get(name) == value for name, value in needed.items())
+
+
+def choose_inputs(
+    workspace: Workspace,
+    requires: Requires,
+    categories: Sequence[str] = (),
+    variants: Mapping[str, str | None] | None = None,
+    seed: int = 0,
+) -> Selection:
+    """The shapes that every required stage has made, split by family into train, val and test.
+
+    Raises InputError when a stage is missing or stale, or when a category has nothing to train on;
+    UsageError for an unknown category.
+    """
+    variants = variants or {}
+    chosen = {
+        stage: choose_variant(workspace, stage, needed, variants.get(stage))
+        for stage, needed in requires.items()
+    }
+    common = set.intersection(*(set(a.index.items()) for a in chosen.values()))
+    ids = select_categories(common, tuple(categories))
+    for artefact in chosen.values():
+        require_fresh(workspace, artefact, ids)
+    shapes = {i: e for a in workspace.artefacts("shapes") for i, e in a.index.items().items()}
+    split = assign({i: shapes[i].labels for i in ids})
+    by_split = {s: tuple(i for i in ids if split[i] == s) for s in ("train", "val", "test")}
+    for name in ("train", "val"):
+        if not by_split[name]:
+            raise InputError(
+                f"no shapes to {'train on' if name == 'train' else 'validate on'} among {len(ids)}",
+                "add shapes of more families: crossdim shapes import PATH",
+            )
+    prints = {s: [a.index.entries[i].fingerprint for i in ids] for s, a in chosen.items()}
+    return Selection(
+        categories=tuple(sorted({category_of(i) for i in ids})),
+        variants={s: a.variant for s, a in chosen.items()},
+        ids=by_split,
+        fingerprint=digest(canonical_json([prints, by_split]).encode()),
+    )
+
+
+class Loader:
+    """Arrays of a shape from the artefacts of a selection; opens files on first use."""
+
+    def __init__(self, root: Path, variants: Mapping[str, str], names: Mapping[str, str]) -> None:
+        workspace = Workspace(root)
+        self._artefacts = {s: workspace.artefact(s, v) for s, v in variants.items()}
+        self._names = dict(names)  # array -> stage
+
+    def __call__(self, shape_id: str) -> Arrays:
+        """The named arrays of one shape."""
+        arrays: Arrays = {}
+        for stage, artefact in self._artefacts.items():
+            wanted = tuple(n for n, s in self._names.items() if s == stage)
+            arrays.update(artefact.read(shape_id, wanted))
+        return arrays
+
+
+Load = Callable[[str], Arrays]
