@@ -69,9 +69,9 @@ class System(Protocol):
       autocast and returns float32; all else, so geometry and losses, stays in float32.
     - "loss" is what is minimised; the other entries, scalars too, are only logged. Every parameter
       that requires a gradient must take part in "loss" at every step (DistributedDataParallel).
-    - `validate` runs without gradients, in eval mode, on unaugmented batches, the last of which may
-      be smaller; it gives (B,) numbers a metric, which are averaged over the validation set.
-    - What `losses` draws comes from `context.generator`, or (dropout) from torch's global generator,
+    - `validate` runs without gradients, in eval mode, on batches that are not augmented, the last
+      of them perhaps smaller; it gives (B,) numbers a metric, averaged over the validation set.
+    - What `losses` draws comes from `context.generator`, or (dropout) from torch's global one,
       which the loop seeds for every step.
     """
 
@@ -112,7 +112,8 @@ class Data(Protocol):
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How a run is carried out; none of it but `seed`, `steps` and `precision` changes its result."""
+    """How a run is carried out. None of it changes which weights step N has, but for `seed`,
+    `precision` and, in the last digits, the device."""
 
     device: str | None = None  # auto, cpu, cuda, cuda:N, mps
     gpu: int | None = None  # short for cuda:N
@@ -139,7 +140,9 @@ class TrainOptions:
             ("log_every", self.log_every),
         ]:
             if value < 1:
-                raise UsageError(f"{name} is {value}", f"--{name.replace('_', '-')} must be 1 or more")
+                raise UsageError(
+                    f"{name} is {value}", f"--{name.replace('_', '-')} must be 1 or more"
+                )
         if params.precision not in ("fp32", "bf16"):
             raise UsageError(f"no precision {params.precision!r}", "use --precision fp32 or bf16")
         if self.minutes is not None and not self.minutes > 0:
@@ -169,4 +172,4 @@ class TrainResult:
     steps: int
     best_metric: float | None
     seconds: float  # of this call
-    stopped_reason: Literal["steps", "patience", "minutes"]
+    stopped_reason: str  # "steps", "patience" or "minutes"

@@ -1,0 +1,296 @@
+"""Runs: `WORKSPACE/runs/<system>/<name>/{run.json,metrics.csv,checkpoints/}`.
+
+run.json says what was trained on what, so that evaluation and export need no more than the run.
+This module imports torch only inside `load_model`: `crossdim status` reads runs through it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.metadata
+import json
+import platform
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import filelock
+
+from stages.errors import InputError, UsageError
+from stages.stage import params_from_json, params_json
+from stages.store.commit import commit_bytes, make_folder
+from stages.store.fingerprint import safe_name
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+FORMAT = "crossdim-run"
+FORMAT_VERSION = 1
+# What may differ when a run is continued: how long, and how often it looks.
+MAY_CHANGE = ("steps", "validate_every")
+Status = Literal["running", "finished", "stopped"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The data of a run: which items of which artefacts, and what they were."""
+
+    categories: tuple[str, ...] = ()
+    variants: Mapping[str, str] = field(default_factory=dict)  # stage -> variant
+    ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # split -> ids
+    fingerprint: str = ""  # of the inputs' fingerprints
+
+
+@dataclass(frozen=True)
+class About:
+    """What the caller of the training knows and the loop does not."""
+
+    preset: str = ""
+    selection: Selection = field(default_factory=Selection)
+    argv: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: its folder, and for a run about to be trained, what it is about."""
+
+    folder: Path
+    about: About | None = None
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def system(self) -> str:
+        return self.folder.parent.name
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.csv"
+
+    def exists(self) -> bool:
+        """Whether training it has begun."""
+        return (self.folder / "run.json").is_file()
+
+    def record(self) -> dict[str, Any]:
+        """run.json; InputError if it is missing or damaged."""
+        path = self.folder / "run.json"
+        try:
+            record = json.loads(path.read_bytes())
+        except FileNotFoundError as error:
+            raise InputError(
+                f"no run {self.name} of {self.system}", f"run: crossdim train {self.system}"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} is damaged: {error}", "train it again with --fresh"
+            ) from error
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            raise InputError(f"{path} is not the record of a run", "train it again with --fresh")
+        if record.get("format_version") != FORMAT_VERSION or record.get("system") != self.system:
+            raise InputError(f"{path} is of another program", "train it again with --fresh")
+        return record
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the run for this process; UsageError if another one is training it."""
+        make_folder(self.folder)
+        lock = filelock.FileLock(self.folder / ".lock")  # the kernel drops it when we are killed
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise UsageError(
+                f"run {self.name} of {self.system} is being trained by another process",
+                "wait for it, or give this one another --name",
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def check(self, params: Any, seed: int, fresh: bool) -> None:
+        """Raise UsageError naming the first field in which this run was begun otherwise.
+
+        With `fresh`, delete what was begun instead.
+        """
+        if fresh:
+            self._clear()
+        elif self.exists():
+            self._compare(self.record(), self._description(params, seed), type(params))
+
+    def begin(self, params: Any, seed: int) -> None:
+        """Write run.json for a training that starts or continues."""
+        description = self._description(params, seed)
+        if self.exists():
+            description["created"] = self.record()["created"]
+        self._write(description | {"status": "running"})
+
+    def mark(self, status: Status, **facts: Any) -> None:
+        """Record how it stands: the status, and facts such as step, reason and best metric."""
+        self._write(self.record() | {"status": status} | facts)
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        text = json.dumps(dict(record) | {"updated": _now()}, indent=1) + "\n"
+        commit_bytes(self.folder / "run.json", text.encode())
+
+    def _description(self, params: Any, seed: int) -> dict[str, Any]:
+        about = self.about
+        if about is None:  # a run that was found, to be carried on as it was
+            old = self.record()
+            known = {key: old[key] for key in ("preset", "data", "argv")}
+        else:
+            data = asdict(about.selection)
+            known = {"preset": about.preset, "data": data, "argv": list(about.argv)}
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "system": self.system,
+            "name": self.name,
+            "params": params_json(params),
+            "seed": seed,
+            **json.loads(json.dumps(known)),  # tuples to lists, as they come back
+            "versions": versions(),
+            "created": _now(),
+        }
+
+    def _compare(self, old: Mapping[str, Any], new: Mapping[str, Any], kind: type) -> None:
+        # a field that the old program did not have counts as its default
+        before = params_json(params_from_json(kind, old["params"])) | {"seed": old["seed"]}
+        after = dict(new["params"]) | {"seed": new["seed"]}
+        for name, value in after.items():
+            if before[name] != value and name not in MAY_CHANGE:
+                self._refuse(f"with {name} {before[name]}, not {value}")
+        for name, value in new["data"].items():
+            if old["data"].get(name) != value:
+                what = {"fingerprint": "inputs", "ids": "shapes"}.get(name, name)
+                self._refuse(f"on other {what}")
+
+    def _refuse(self, how: str) -> None:
+        raise UsageError(
+            f"run {self.name} of {self.system} was begun {how}",
+            "use --fresh to start it over, or another --name",
+        )
+
+    def _clear(self) -> None:
+        for pointer in ("last.json", "best.json"):  # first: without them, no checkpoint is there
+            (self.checkpoints / pointer).unlink(missing_ok=True)
+        for folder in (self.checkpoints, self.folder / "tensorboard"):
+            if folder.is_dir():
+                shutil.rmtree(folder)
+        self.metrics.unlink(missing_ok=True)
+        (self.folder / "run.json").unlink(missing_ok=True)
+
+
+def create_run(workspace: Path, system: str, name: str, about: About) -> Run:
+    """The run of that name, new or to be continued; UsageError if the name is not possible.
+
+    Nothing is written before `train` begins it.
+    """
+    return Run(workspace / "runs" / system / safe_name(name, "run name"), about)
+
+
+def list_runs(workspace: Path, system: str | None = None) -> list[Run]:
+    """The runs that were begun, of one system or of all, by system and name."""
+    files = sorted((workspace / "runs").glob(f"{system or '*'}/*/run.json"))
+    return [Run(path.parent) for path in files]
+
+
+def find_run(
+    workspace: Path, system: str, name: str | None = None, category: str | None = None
+) -> Run:
+    """The run of that name, or the newest finished one that was trained on the category.
+
+    Raises InputError with the name that was probably meant, or the command that trains one.
+    """
+    runs = list_runs(workspace, system)
+    if name is not None:
+        by_name = {run.name: run for run in runs}
+        if name in by_name:
+            return by_name[name]
+        hint = _meant(name, list(by_name)) or f"run: crossdim train {system} --name {name}"
+        raise InputError(f"no run {name} of {system}", hint)
+    records = [(run, run.record()) for run in runs]
+    fits = [
+        (record["updated"], run)
+        for run, record in records
+        if record["status"] == "finished"
+        and (category is None or category in record["data"]["categories"])
+    ]
+    if fits:
+        return max(fits, key=lambda pair: pair[0])[1]
+    of = f" for {category}" if category else ""
+    option = f" --category {category}" if category else ""
+    trained = sorted({c for _, r in records for c in r["data"]["categories"]})
+    hint = f"run: crossdim train {system}{option}"
+    if category and category not in trained:
+        hint = _meant(category, trained) or hint
+    raise InputError(f"no finished run of {system}{of}", hint)
+
+
+def _meant(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    return f"did you mean {close[0]}?" if close else ""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model ready for use, and what it came from."""
+
+    model: nn.Module  # in eval mode
+    system: Any  # the system's module
+    params: Any
+    step: int
+    metrics: Mapping[str, float | None]  # of the validation, NaN as None
+
+
+def load_model(
+    run: Run, which: str = "best", system: Any = None, device: torch.device | None = None
+) -> Trained:
+    """The model of a checkpoint ("best" or "last"), on the CPU unless a device is given.
+
+    `system` is found by the run's name for it unless given. Raises InputError for a run without
+    such a checkpoint, and for one that is damaged or of another system.
+    """
+    from stages.train import checkpoint
+
+    system = system or load_system(run.record()["system"])
+    saved = checkpoint.load(run.checkpoints, which, system.NAME, with_optimizer=False)
+    params = params_from_json(system.Params, saved.params)
+    model = system.build(params)
+    checkpoint.restore_model(model, saved)
+    return Trained(model.to(device).eval(), system, params, saved.step, saved.metrics)
+
+
+def load_system(name: str) -> Any:
+    """The module `stages.systems.<name>`, "-" in the name for "_"; InputError if there is none."""
+    module = f"stages.systems.{name.replace('-', '_')}"
+    try:
+        if not re.fullmatch(r"[a-z0-9-]+", name):
+            raise ModuleNotFoundError(name=module)
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise InputError(f"no system is called {name!r}", "run: crossdim train --help") from error
+
+
+def versions() -> dict[str, str]:
+    """The versions that a result may depend on."""
+    packages = {name: importlib.metadata.version(name) for name in ("crossdim", "torch", "numpy")}
+    return packages | {"python": platform.python_version()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

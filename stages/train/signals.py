@@ -1,0 +1,60 @@
+"""Stopping on SIGTERM and Ctrl-C: after the step in work, with a checkpoint."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from stages.errors import CrossdimError
+
+
+class Interrupted(CrossdimError):
+    """SIGTERM came; the checkpoint is saved."""
+
+    exit_code = 143
+
+
+class StopSignals:
+    """Within `with`, SIGINT and SIGTERM are noted in `received` instead of acting at once.
+
+    A second Ctrl-C kills. Outside the main thread, where Python cannot handle signals, it does
+    nothing.
+    """
+
+    def __init__(self) -> None:
+        self.received: int = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = self.received or number
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def raise_received(self, step: int) -> None:
+        """What the caller of the training sees of the signal that ended it."""
+        if self.received == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise Interrupted(
+            f"stopped by SIGTERM after step {step}; the checkpoint is saved",
+            "the same command carries on from there",
+        )
+
+
+def ignore_in_worker(_: int) -> None:
+    """For processes that prepare batches: Ctrl-C reaches the whole group, this one must go on.
+
+    They end when the training does.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
