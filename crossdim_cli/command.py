@@ -56,7 +56,12 @@ def params_options(
     hints = typing.get_type_hints(kind)
     options = []
     for field in dataclasses.fields(kind):
-        if field.name in skip or "help" not in field.metadata:
+        # network widths and the like, which are tuples, come from the preset alone
+        if (
+            field.name in skip
+            or "help" not in field.metadata
+            or typing.get_origin(hints[field.name]) is tuple
+        ):
             continue
         meta, annotation = field.metadata, hints[field.name]
         bounds = {"min": meta.get("low"), "max": meta.get("high")}

@@ -69,7 +69,8 @@ def _text(summary: dict[str, Any], tables: Any) -> str:
     head = (
         f"run {summary['run']} of {summary['system']}, step {summary['step']}: "
         f"{summary['shapes']} test shapes, {summary['views']} views, "
-        f"threshold {summary['threshold']:.2f} from {summary['validation_shapes']} validation shapes"
+        f"threshold {summary['threshold']:.2f} from "
+        f"{summary['validation_shapes']} validation shapes"
     )
     parts = [head]
     for one in tables:

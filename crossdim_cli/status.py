@@ -54,11 +54,11 @@ def _status(session: Session) -> None:
 
     statuses = workspace_status(session.workspace)
     runs = runs_status(session.workspace)
-    rows = [
-        (s.name, s.items, len(s.state.fresh), len(s.state.stale), len(s.state.missing))
-        + (len(s.state.failed), why(s))
-        for s in statuses
-    ]
+    rows: list[tuple[object, ...]] = []
+    for s in statuses:
+        state = s.state
+        counts = (len(x) for x in (state.fresh, state.stale, state.missing, state.failed))
+        rows.append((s.name, s.items, *counts, why(s)))
     rows += [(r["run"], None, None, None, None, None, r["why"]) for r in runs]
     data = {
         "artefacts": [

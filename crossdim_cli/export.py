@@ -1,0 +1,137 @@
+"""export and plot: files for other programs, and pictures."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any, Literal
+
+import typer
+
+from crossdim_cli.command import Session, add_command, argument, new_app, param
+from crossdim_cli.evaluate import ONE_CATEGORY, RUN, SYSTEM
+
+What = Literal["prediction", "truth", "shape"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    exports = new_app("Write shapes and predictions for other programs.")
+    app.add_typer(exports, name="export")
+    mesh_help = "Write a mesh: .obj, .ply, .glb or .stl; voxels become one by marching cubes."
+    voxel_help = "Write voxels: .binvox, or .npz with voxels, origin and extent."
+    for name, help, example in (
+        ("mesh", mesh_help, "crossdim export mesh chair.obj --shape chair/generated-0003"),
+        ("voxels", voxel_help, "crossdim export voxels chair.binvox --what truth --shape chair/a"),
+    ):
+        options = [argument("path", Path, "File to write."), *_choice(name)]
+        run = _mesh if name == "mesh" else _voxels
+        add_command(exports, name, options, run, help=help, example=example)
+    plots = new_app("Draw pictures.")
+    app.add_typer(plots, name="plot")
+    output = param("output", Path | None, None, "PNG file.", flags=("--output", "-o"))
+    shapes = param("shapes", int, 6, "How many test shapes.", min=1, max=50)
+    add_command(
+        plots,
+        "reconstruction",
+        [RUN, ONE_CATEGORY, shapes, output],
+        _plot_reconstruction,
+        help="Input, true and predicted mask, true and predicted shape of test views.",
+        example="crossdim plot reconstruction --shapes 8 -o pictures.png",
+    )
+    add_command(
+        plots,
+        "curves",
+        [RUN, ONE_CATEGORY, output],
+        _plot_curves,
+        help="Learning curves of a run.",
+        example="crossdim plot curves --run small -o curves.png",
+    )
+
+
+def _choice(name: str) -> list[inspect.Parameter]:
+    kinds: Any = What if name == "mesh" else Literal["prediction", "truth"]
+    return [
+        param("what", kinds, "prediction", "What to write."),
+        param("shape", str | None, None, "Id of the shape. Default: the first test shape."),
+        param("view", int, 0, "Number of the view that was looked at.", min=0),
+        param("voxels", str | None, None, "Variant of the voxels, for --what truth."),
+        RUN,
+        ONE_CATEGORY,
+    ]
+
+
+def _mesh(session: Session) -> None:
+    from stages.geometry.voxels import to_mesh
+
+    from stages.export.files import check_suffix, mesh_bytes
+    from stages.store.commit import commit_bytes
+
+    path = session.options["path"]
+    check_suffix(path, "mesh")
+    if session.options["what"] == "shape":
+        from stages.export.choose import cached_mesh
+
+        item, mesh = cached_mesh(session.workspace, session.options["shape"])
+    else:
+        item, grid = _grid(session)
+        mesh = to_mesh(grid.values, grid.origin, grid.extent, grid.threshold)
+    commit_bytes(path, mesh_bytes(mesh, path.suffix))
+    text = f"{path}: {item}, {len(mesh.vertices)} vertices, {len(mesh.faces)} faces"
+    data = {
+        "path": str(path),
+        "shape": item,
+        "vertices": len(mesh.vertices),
+        "faces": len(mesh.faces),
+    }
+    session.out.result(data, text)
+
+
+def _voxels(session: Session) -> None:
+    from stages.export.files import check_suffix, voxel_bytes
+    from stages.store.commit import commit_bytes
+
+    path = session.options["path"]
+    check_suffix(path, "voxels")
+    item, grid = _grid(session)
+    commit_bytes(path, voxel_bytes(grid, path.suffix))
+    filled = int((grid.values >= grid.threshold).sum())
+    text = f"{path}: {item}, {len(grid.values)}^3, {filled} filled"
+    session.out.result(
+        {"path": str(path), "shape": item, "res": len(grid.values), "filled": filled}, text
+    )
+
+
+def _grid(session: Session) -> Any:
+    from stages.export.choose import predicted_grid, true_grid
+    from stages.train.run import find_run
+
+    options = session.options
+    if options["what"] == "truth":
+        return true_grid(session.workspace, options["shape"], options["voxels"])
+    run = find_run(session.workspace.root, SYSTEM, options["run"], options["category"])
+    return predicted_grid(session.workspace, run, options["shape"], options["view"])
+
+
+def _plot_reconstruction(session: Session) -> None:
+    from stages.export.pictures import reconstruction_sheet
+    from stages.store.commit import commit_bytes
+    from stages.train.run import find_run
+
+    options = session.options
+    run = find_run(session.workspace.root, SYSTEM, options["run"], options["category"])
+    path = options["output"] or Path(f"{run.name}-reconstruction.png")
+    commit_bytes(path, reconstruction_sheet(session.workspace, run, options["shapes"]))
+    session.out.result({"path": str(path)}, str(path))
+
+
+def _plot_curves(session: Session) -> None:
+    from stages.export.curves import curves_png
+    from stages.store.commit import commit_bytes
+    from stages.train.run import find_run
+
+    options = session.options
+    run = find_run(session.workspace.root, SYSTEM, options["run"], options["category"])
+    path = options["output"] or Path(f"{run.name}-curves.png")
+    commit_bytes(path, curves_png(run))
+    session.out.result({"path": str(path)}, str(path))

@@ -1,0 +1,138 @@
+"""train: one command a system; the loop, the checkpoints and the log are the library's."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Any, Literal
+
+import typer
+
+from crossdim_cli.command import (
+    CATEGORY,
+    Session,
+    add_command,
+    new_app,
+    param,
+    params_from,
+    params_options,
+)
+from crossdim_cli.evaluate import DEVICES
+from crossdim_cli.output import Tracker
+from stages.systems import pose_aware
+
+SYSTEMS = {pose_aware.NAME: pose_aware}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    group = new_app("Train a system on the shapes of the workspace.")
+    app.add_typer(group, name="train")
+    for name, system in SYSTEMS.items():
+        _register(group, name, system)
+
+
+def _register(group: typer.Typer, name: str, system: Any) -> None:
+    presets = tuple(system.PRESETS)
+    stages = [
+        param(stage, str | None, None, f"Variant of the {stage}, if several fit.")
+        for stage in system.REQUIRES
+    ]
+    options = [
+        param("preset", Literal[presets], presets[0], "Named size of the system."),
+        CATEGORY,
+        param("name", str, "", "Name of the run. Default: the categories and the preset."),
+        *stages,
+        *params_options(system.Params, optional=True),
+        param("seed", int, 0, "Seed of everything random.", min=0),
+        param("minutes", float | None, None, "Stop after so long, ready to be continued."),
+        param("patience", int, 0, "Stop after so many validations without improvement.", min=0),
+        param("fresh", bool, False, "Start over instead of continuing.", flags=("--fresh",)),
+        param("resume", Literal["last", "best"], "last", "Checkpoint to continue from."),
+        param("tensorboard", bool, False, "Log for TensorBoard, too.", flags=("--tensorboard",)),
+        param("workers", int, 0, "Processes that prepare batches.", min=0),
+        *DEVICES,
+        param("dry_run", bool, False, "Say what would be done.", flags=("--dry-run", "-n")),
+    ]
+    add_command(
+        group,
+        name,
+        options,
+        lambda session: _train(session, system),
+        help=(system.__doc__ or "").strip().splitlines()[0],
+        example=f"crossdim train {name} --preset small --category airplane",
+    )
+
+
+def _train(session: Session, system: Any) -> None:
+    from stages.train.inputs import choose_inputs
+
+    options = session.options
+    params = params_from(system.Params, options, system.PRESETS[options["preset"]])
+    variants = {stage: options[stage] for stage in system.REQUIRES}
+    selection = choose_inputs(session.workspace, system.REQUIRES, options["category"], variants)
+    counts = ", ".join(f"{len(ids)} {split}" for split, ids in selection.ids.items())
+    name = options["name"] or _default_name(selection.categories, options["category"], options)
+    if options["dry_run"]:
+        text = f"run {name}: would train {params.steps} steps on {counts} shapes"
+        session.out.result({"run": name, "steps": params.steps, "shapes": counts}, text)
+        return
+    session.out.note(f"run {name}: {params.steps} steps on {counts} shapes")
+    _run(session, system, params, selection, name)
+
+
+def _default_name(there: tuple[str, ...], asked: list[str], options: Any) -> str:
+    which = "-".join(there) if asked else "all"
+    return f"{which}-{options['preset']}"
+
+
+def _run(session: Session, system: Any, params: Any, selection: Any, name: str) -> None:
+    from stages.train.context import TrainOptions
+    from stages.train.inputs import Loader
+    from stages.train.loop import train
+    from stages.train.run import About, create_run
+
+    options = session.options
+    known = {f.name for f in dataclasses.fields(TrainOptions)} - {"steps", "precision"}
+    train_options = TrainOptions(**{k: v for k, v in options.items() if k in known})
+    root = session.workspace.root
+    load = Loader(root, selection.variants, system.ARRAYS)
+    data = Splits(
+        system.dataset(load, selection.ids["train"], params),
+        system.dataset(load, selection.ids["val"], params),
+    )
+    about = About(options["preset"], selection, tuple(sys.argv[1:]))
+    run = create_run(root, system.NAME, name, about)
+    with session.out.progress(f"train {name}") as tracker:
+        result = train(system, params, data, run, train_options, lambda p: _show(tracker, p))
+    best = f"{system.SELECT[0]} {result.best_metric:.4f}" if result.best_metric else "none"
+    session.out.note(f"{result.seconds:.0f} s; {run.folder}")
+    session.out.result(
+        {
+            "run": name,
+            "path": str(run.folder),
+            "steps": result.steps,
+            "best": result.best_metric,
+            "metric": system.SELECT[0],
+            "stopped": result.stopped_reason,
+        },
+        f"runs/{system.NAME}/{name}: {result.steps} steps, best validation {best}, "
+        f"stopped by {result.stopped_reason}",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """The data of a run, as the loop wants them."""
+
+    train: Any
+    val: Any
+
+
+def _show(tracker: Tracker, progress: Any) -> None:
+    note = " ".join(f"{k}={v:.3f}" for k, v in list(progress.losses.items())[:3])
+    if progress.best is not None:
+        note += f" best {progress.metric}={progress.best:.3f}"
+    if progress.validated:
+        note += f" validating {progress.validated[0]}/{progress.validated[1]}"
+    tracker(progress.step, progress.steps, note)
