@@ -1,0 +1,42 @@
+"""The arrays of a shape in the cache: one SPEC for the importer and for the generator.
+
+Letters: V vertices, F faces, M materials, T textures, K keypoints. `Mesh.to_arrays` gives the
+mesh part, `labels` the rest; `Mesh.from_arrays` reads it back.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stages.stage import Arrays, ArraySpec
+
+# World: z up, front -y, bounding box centred, diagonal 1 (the object's own left is +x).
+FRAME = "canonical"
+UNITS = "bounding box diagonals"
+
+SPEC: dict[str, ArraySpec] = {
+    "vertices": ArraySpec("float32", ("vertex", "xyz"), UNITS, FRAME, ragged=True),
+    "faces": ArraySpec("int32", ("face", "corner"), "row of vertices", ragged=True),
+    "normals": ArraySpec("float32", ("vertex", "xyz"), "1", FRAME, ragged=True),
+    "uv": ArraySpec("float32", ("vertex", "uv"), "texture widths and heights", ragged=True),
+    "face_material": ArraySpec("int32", ("face",), "row of material_rgba", ragged=True),
+    "material_rgba": ArraySpec("float32", ("material", "rgba"), "sRGB, 0..1", ragged=True),
+    "material_texture": ArraySpec("int32", ("material",), "texture, -1 for none", ragged=True),
+    "texture_shapes": ArraySpec("int32", ("texture", "hwc"), "pixels", ragged=True),
+    "texture_bytes": ArraySpec("uint8", ("byte",), "sRGB and alpha, 0..255", ragged=True),
+    "keypoints": ArraySpec("float32", ("keypoint", "xyz"), UNITS, FRAME, ragged=True),
+    "keypoint_names": ArraySpec("S32", ("keypoint",), ragged=True),
+    "split": ArraySpec("S16", label=True),  # train, val, test; empty: not assigned
+    "family": ArraySpec("S64", label=True),  # shapes of one family never straddle a split
+    "source": ArraySpec("S200"),
+    "licence": ArraySpec("S64"),
+}
+
+
+def labels(split: str, family: str, source: str, licence: str) -> Arrays:
+    """The four labels of a shape as 0-d byte strings of the lengths in SPEC (longer ones are cut)."""
+    values = {"split": split, "family": family, "source": source, "licence": licence}
+    return {
+        name: np.array(value.encode("utf-8", "replace")[: np.dtype(SPEC[name].dtype).itemsize])
+        for name, value in values.items()
+    }
