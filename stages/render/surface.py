@@ -1,0 +1,132 @@
+"""A mesh made ready for drawing, and the light it is drawn under: shared by both renderers.
+
+Whatever the two renderers could do differently is settled here once, so that the rasteriser and
+OpenGL draw the same picture: which side a normal is on, which faces are holes, in what order faces
+are drawn, how finely a texture is sampled.
+
+- Two-sided: corner normals are turned to the side from which the corners run counter-clockwise. A
+  renderer then only negates them where it sees the other side, and flipped faces do not matter.
+- Holes: colour alpha times texture alpha below 0.5 is not drawn at all, the rest is opaque.
+- Order: by texture, then as in the mesh. Of faces at the same place the rasteriser shows the
+  first, OpenGL the first or a pattern made by rounding.
+- Textures: bilinear, repeated, rows top to bottom, `uv` (0, 0) at the lower left. Each is first
+  shrunk (box filter, a power of two per side) until a pixel steps over less than two texels.
+
+Shading is Lambert's law on sRGB values as stored in files (not linearised): colour times
+`ambient + (1 - ambient) * max(0, n . l)`.
+
+Letters: V vertices, F faces, T textures, B texels of all textures.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from stages.geometry.mesh import Mesh
+
+ALPHA_CUT = 0.5  # less opaque than this is a hole
+NEAR = 0.05  # depth in world units below which nothing is drawn
+
+
+class Surface(NamedTuple):
+    """What the renderers draw; a named tuple of arrays, so that compiled code takes it whole."""
+
+    vertices: np.ndarray  # (V, 3) float32
+    faces: np.ndarray  # (F, 3) int32
+    normals: np.ndarray  # (F, 3, 3) float32, of each corner, on the counter-clockwise side
+    uv: np.ndarray  # (V, 2) float32
+    rgba: np.ndarray  # (F, 4) float32, sRGB 0..1
+    texture: np.ndarray  # (F,) int32, ascending, -1 for none
+    cutout: np.ndarray  # (F,) bool, the texture may leave holes in it
+    texels: np.ndarray  # (B, 4) uint8
+    layout: np.ndarray  # (T, 3) int64, first texel, height, width
+
+
+class Light(NamedTuple):
+    """A directional light at a fixed place beside the camera, and an ambient share."""
+
+    direction: np.ndarray  # (3,) float64, unit, towards the light, in the camera frame
+    ambient: float  # 0..1
+
+
+def light(azimuth_deg: float, elevation_deg: float, ambient: float) -> Light:
+    """The light seen from the object at so many degrees right of and above the camera."""
+    a, e = np.radians([azimuth_deg, elevation_deg])
+    return Light(np.array([np.cos(e) * np.sin(a), -np.sin(e), -np.cos(e) * np.cos(a)]), ambient)
+
+
+def prepare(mesh: Mesh, smooth: bool, pixels_per_unit: float) -> Surface:
+    """The mesh ready for drawing.
+
+    smooth: use the normals of the mesh, else those of the faces. pixels_per_unit: size in the
+    picture of one world unit at the object, which says how far textures are shrunk.
+    """
+    rgba = np.clip(mesh.material_rgba[mesh.face_material], 0, 1)  # (F, 4)
+    texture = mesh.material_texture[mesh.face_material]
+    alpha_low = np.array([t[..., 3].min(initial=255) / 255 for t in mesh.textures] + [1.0])
+    cutout = rgba[:, 3] * alpha_low[texture] < ALPHA_CUT  # texture -1 reads the last entry
+    keep = np.flatnonzero(rgba[:, 3] >= ALPHA_CUT)
+    keep = keep[np.argsort(texture[keep], kind="stable")]
+    faces = mesh.faces[keep]
+    uv = np.nan_to_num(mesh.uv, nan=0.0, posinf=0.0, neginf=0.0)
+    textures = []
+    for t, image in enumerate(mesh.textures):
+        used = faces[texture[keep] == t]
+        texels_per_unit = _texel_density(mesh.vertices[used], uv[used], image.shape)
+        textures.append(_shrunk(image, texels_per_unit / pixels_per_unit))
+    sizes = np.array([t.shape[:2] for t in textures], np.int64).reshape(-1, 2)
+    starts = np.cumsum(sizes.prod(1)) - sizes.prod(1)
+    return Surface(
+        vertices=np.ascontiguousarray(mesh.vertices, np.float32),
+        faces=np.ascontiguousarray(faces, np.int32),
+        normals=_corner_normals(mesh, faces, smooth),
+        uv=np.ascontiguousarray(uv, np.float32),
+        rgba=np.ascontiguousarray(rgba[keep], np.float32),
+        texture=np.ascontiguousarray(texture[keep], np.int32),
+        cutout=cutout[keep],
+        texels=np.concatenate([np.zeros((0, 4), np.uint8), *(t.reshape(-1, 4) for t in textures)]),
+        layout=np.column_stack([starts, sizes]),
+    )
+
+
+def _corner_normals(mesh: Mesh, faces: np.ndarray, smooth: bool) -> np.ndarray:
+    """(F, 3, 3) float32 unit normals of the corners, on the side that runs counter-clockwise."""
+    corners = mesh.vertices[faces].astype(np.float64)  # (F, 3, 3)
+    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    length = np.linalg.norm(flat, axis=-1, keepdims=True)
+    flat = (flat / np.where(length > 0, length, 1))[:, None]  # (F, 1, 3)
+    if not smooth:
+        return np.repeat(flat, 3, axis=1).astype(np.float32)
+    normals = mesh.normals[faces].astype(np.float64)  # (F, 3, 3)
+    length = np.linalg.norm(normals, axis=-1, keepdims=True)
+    usable = np.isfinite(length) & (length > 1e-6)
+    normals = np.where(usable, normals / np.where(usable, length, 1), flat)
+    inside = (normals * flat).sum(-1, keepdims=True) < 0
+    return np.where(inside, -normals, normals).astype(np.float32)
+
+
+def _texel_density(corners: np.ndarray, uv: np.ndarray, shape: tuple[int, ...]) -> float:
+    """Texels a world unit, the median over the area of (n, 3, 3) corners with (n, 3, 2) uv."""
+    edges, uv_edges = corners[:, 1:] - corners[:, :1], uv[:, 1:] - uv[:, :1]
+    area = np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=-1)  # (n,)
+    texels = np.abs(np.linalg.det(uv_edges.astype(np.float64))) * shape[0] * shape[1]
+    density = np.sqrt(texels / np.where(area > 0, area, np.inf))
+    order = np.argsort(density)
+    heaviest = np.cumsum(area[order])
+    middle = np.searchsorted(heaviest, heaviest[-1] / 2) if len(order) else 0
+    return float(density[order[middle]]) if len(order) else 0.0
+
+
+def _shrunk(image: np.ndarray, texels_per_pixel: float) -> np.ndarray:
+    """The (h, w, 4) texture box-filtered until a pixel steps over less than two texels."""
+    from PIL import Image
+
+    halvings = int(np.log2(max(1.0, texels_per_pixel)))
+    if not halvings:
+        return image
+    height, width = (max(1, side >> halvings) for side in image.shape[:2])
+    # Colour and alpha apart: Pillow would weigh colour by alpha, which bilinear sampling does not.
+    parts = (Image.fromarray(np.ascontiguousarray(p)) for p in (image[..., :3], image[..., 3]))
+    return np.dstack([np.asarray(p.resize((width, height), Image.Resampling.BOX)) for p in parts])
