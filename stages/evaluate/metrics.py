@@ -23,8 +23,8 @@ def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def iou_at_thresholds(probability: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """(V, 99) float32 IoU of `probability >= t` with boolean `truth`, both (V, ...).
 
-    For every t of THRESHOLDS. One histogram a view instead of 99 comparisons: cells are counted by the number of thresholds
-    that they reach.
+    For every t of THRESHOLDS. One histogram a view instead of 99 comparisons: cells are counted by
+    the number of thresholds that they reach.
     """
     count = len(THRESHOLDS)
     result = np.empty((len(truth), count), np.float32)

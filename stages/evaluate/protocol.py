@@ -20,7 +20,9 @@ from stages.evaluate.summary import (
     to_csv,
     to_json,
 )
+from stages.stage import params_json
 from stages.store.commit import commit_bytes
+from stages.store.fingerprint import canonical_json
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import Run
 
@@ -103,8 +105,9 @@ def _best(run: Run) -> dict[str, Any]:
 def _todo(
     run: Run, params: Params, results: Artefact, inputs: dict[str, Artefact], ids: list[str]
 ) -> int:
-    work = wanted(run, params, inputs, ids, "cpu")
-    return make_plan(STAGE, params, 0, _emptied(results, params), work).todo
+    if not _is_of(results, params):
+        return len(ids)
+    return make_plan(STAGE, params, 0, results, wanted(run, params, inputs, ids, "cpu")).todo
 
 
 def _measure(
@@ -117,22 +120,19 @@ def _measure(
     show: Show,
 ) -> None:
     """Bring the results of these shapes up to date; what other weights gave is replaced."""
+    if not _is_of(results, params):  # of other weights, or of another threshold
+        for path in (*results.folder.glob("shard-*.h5"), results.folder / "manifest.json"):
+            path.unlink(missing_ok=True)
+        results = results.refresh()
     work = wanted(run, params, inputs, ids, device)
-    plan = make_plan(STAGE, params, 0, _emptied(results, params), work, retry_failed=True)
+    plan = make_plan(STAGE, params, 0, results, work, retry_failed=True)
     outcome = execute(plan, STAGE, params, Limits(jobs=0), show)
     if outcome.failures:
         item, reason = next(iter(outcome.failures.items()))
         raise CrossdimError(f"evaluating {item} failed: {reason}", "run it again with --debug")
 
 
-def _emptied(results: Artefact, params: Params) -> Artefact:
-    """The artefact; what it holds of other weights, or of another threshold, is removed."""
-    from stages.stage import params_json
-    from stages.store.fingerprint import canonical_json
-
+def _is_of(results: Artefact, params: Params) -> bool:
+    """Whether what the artefact holds, if anything, was made with these parameters."""
     key = results.index.key
-    if key is None or key.params == canonical_json(params_json(params)):
-        return results
-    for path in (*results.folder.glob("shard-*.h5"), results.folder / "manifest.json"):
-        path.unlink(missing_ok=True)
-    return results.refresh()
+    return key is None or key.params == canonical_json(params_json(params))

@@ -29,7 +29,7 @@ class Table:
 
 
 def best_threshold(results: Artefact, ids: Sequence[str]) -> float:
-    """The occupancy threshold with the best mean IoU over the views of these (validation) shapes."""
+    """The occupancy threshold with the best mean IoU over the views of these shapes."""
     scores = np.concatenate([results.read(i, ("voxel_iou",))["voxel_iou"] for i in ids])
     return float(THRESHOLDS[int(scores.mean(0).argmax())])
 
@@ -52,7 +52,7 @@ def reconstruction_tables(
     def row(what: str, of: Callable[[Arrays], Any]) -> Row:
         return what, {category: float(of(a)) for category, a in stacked.items()}
 
-    column = int(round(threshold * 100)) - 1
+    column = round(threshold * 100) - 1
     shape = [
         row(
             f"IoU at {threshold:.2f} (chosen on validation)",
