@@ -107,7 +107,8 @@ def check(params: Params) -> None:
     if needed > free:
         largest = min(int((free / BYTES_PER_VOXEL) ** (1 / 3)), LARGEST_RES)
         raise EnvironmentLacks(
-            f"--res {params.res} needs about {needed / GIB:.1f} GiB a shape, {free / GIB:.1f} GiB are free",
+            f"--res {params.res} needs about {needed / GIB:.1f} GiB a shape, "
+            f"{free / GIB:.1f} GiB are free",
             f"use --res {largest} or less",
         )
     if params.res > LARGEST_RES:

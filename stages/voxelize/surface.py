@@ -37,7 +37,7 @@ def add_surface(points: np.ndarray, faces: np.ndarray, bits: np.ndarray) -> None
         z0, z1 = _range(a[2], b[2], c[2], res)
         low = max(x0, 0), max(y0, 0), max(z0, 0)
         high = min(x1, res - 1), min(y1, res - 1), min(z1, res - 1)
-        if x0 == x1 and (y0 == y1 or z0 == z1) or y0 == y1 and z0 == z1:
+        if (x0 != x1) + (y0 != y1) + (z0 != z1) < 2:
             _fill(low, high, bits)
         elif x0 == x1:
             _fill_where(_edges(a, b, c, 1, 2), low, high, 0, bits)

@@ -67,12 +67,10 @@ def test_mesh_of_a_distance_field_is_the_sphere():
     assert (outward > 0).all()
 
 
-@pytest.mark.parametrize(
-    "grid", [np.zeros((3, 3, 3), bool), np.full((3, 3, 3), 0.5), np.full((3, 3, 3), np.nan)]
-)
-def test_no_surface_is_an_error(grid):
+@pytest.mark.parametrize("value", [0, 0.5, np.nan])
+def test_no_surface_is_an_error(value):
     with pytest.raises(ItemError, match="no surface"):
-        voxels.to_mesh(grid, ORIGIN, EXTENT)
+        voxels.to_mesh(np.full((3, 3, 3), value), ORIGIN, EXTENT)
 
 
 def test_binvox_by_hand():
@@ -87,9 +85,12 @@ def test_binvox_by_hand():
 
 @pytest.mark.parametrize(
     "grid",
-    [np.zeros((1, 1, 1), bool), np.ones((1, 1, 1), bool), np.zeros((7, 7, 7), bool)]
-    + [np.ones((16, 16, 16), bool), blobs(31), blobs(96)],
-    ids=["0 of 1", "1 of 1", "empty", "full", "31", "96"],
+    [
+        *(np.full((d, d, d), filled) for d in (1, 7, 16) for filled in (False, True)),
+        blobs(31),
+        blobs(96),
+    ],
+    ids=lambda grid: f"{len(grid)}^3, {grid.sum()} filled",
 )
 def test_binvox_round_trip_and_formula(grid):
     data = voxels.encode_binvox(grid, ORIGIN, EXTENT)
