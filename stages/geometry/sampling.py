@@ -99,8 +99,8 @@ def penetration(grid: torch.Tensor, rotation: torch.Tensor, rays: Rays) -> torch
 def rotate_voxels(grid: torch.Tensor, rotation: torch.Tensor, size: int = 48) -> torch.Tensor:
     """(B, size, size, size) pose-aware voxels of grids (B, X, Y, Z): equation 7.
 
-    The axes of the result are those of the camera (x right, y down, z forward), centred on the object,
-    over the same cube [-0.5, 0.5]^3; `rotation` (B, 3, 3) is world-to-camera.
+    The axes of the result are those of the camera (x right, y down, z forward), centred on the
+    object, over the same cube [-0.5, 0.5]^3; `rotation` (B, 3, 3) is world-to-camera.
     """
     centre = (torch.arange(size, dtype=grid.dtype, device=grid.device) + 0.5) / size
     axis = centre * EXTENT + ORIGIN
@@ -142,7 +142,7 @@ def _samples_within(
 
 def _sample_stacked(grid: torch.Tensor, points: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
     """(P,) values of grid number `owner` (P,) at points (P, 3), as one call on stacked grids."""
-    batch, size = grid.shape[:2]
+    size = grid.shape[1]
     stack = F.pad(grid, (0, 0, 0, 0, 0, 1)).flatten(0, 1)  # an empty layer keeps them apart
     x = (points[:, 0] - ORIGIN) / EXTENT * size  # in voxels, edges whole
     x = x.clamp(-0.5, size + 0.5) + owner * (size + 1)  # further out, another grid would be met

@@ -5,14 +5,16 @@ The contract is that of `stages.systems`. Importing this module imports no torch
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-from stages.systems.pose_aware.params import NAME, PRESETS, REQUIRES, SELECT, Params
+from stages.systems.pose_aware.params import ARRAYS, NAME, PRESETS, REQUIRES, SELECT, Params
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = [
+    "ARRAYS",
     "NAME",
     "PRESETS",
     "REQUIRES",
@@ -23,31 +25,37 @@ __all__ = [
     "losses",
     "optimizer",
     "predict",
+    "schedule",
     "validate",
 ]
 
 
 def build(params: Params) -> torch.nn.Module:
-    """The untrained network, weights from torch's global generator, in channels-last layout."""
-    import torch
-
+    """The untrained network, its weights drawn from torch's global generator."""
     from stages.systems.pose_aware.model import PoseAware
 
-    return PoseAware(params).to(memory_format=torch.channels_last)
+    return PoseAware(params)
 
 
 def dataset(load: Any, ids: Any, params: Params) -> Any:
-    """The `data.ShapeViews` of these shapes: `draw` gives training batches, `batches` all views."""
+    """The `data.ShapeViews` of these shapes: one sample a view."""
     from stages.systems.pose_aware.data import ShapeViews
 
-    return ShapeViews(load, ids, params.cache_mb)
+    return ShapeViews(load, ids, params)
 
 
 def optimizer(model: torch.nn.Module, params: Params) -> torch.optim.Optimizer:
-    """Adam at the paper's constant rate (section 3)."""
+    """Adam (section 3)."""
     import torch
 
     return torch.optim.Adam(model.parameters(), lr=params.lr)
+
+
+def schedule(params: Params, step: int) -> float:
+    """The factor on the learning rate at `step`: 1, or half a cosine from 1 to 0."""
+    if params.schedule == "constant":
+        return 1.0
+    return 0.5 + 0.5 * math.cos(math.pi * step / params.steps)
 
 
 def losses(model: Any, batch: Any, params: Params, context: Any) -> dict[str, torch.Tensor]:

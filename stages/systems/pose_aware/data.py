@@ -6,7 +6,8 @@ Letters: B batch, V views of a shape, H W pixels.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from stages.systems.pose_aware.model import IMAGE, MASK, VOXELS
 from stages.systems.pose_aware.params import Params
 
 Arrays = Mapping[str, np.ndarray]
-Batch = dict[str, torch.Tensor]
+Batch = dict[str, Any]
+_DEFAULT = Params()
 SHAPES = {
     "voxels": (VOXELS, VOXELS, VOXELS),  # bool, [x, y, z]
     "rgb": (-1, IMAGE, IMAGE, 3),  # uint8
@@ -35,54 +37,49 @@ def area_matrix(source: int, target: int) -> np.ndarray:
 
 
 def average_masks(coverage: torch.Tensor, size: int = MASK) -> torch.Tensor:
-    """(B, size, size) area averages of (B, H, W) coverages; thin parts keep their area."""
-    matrix = torch.from_numpy(area_matrix(coverage.shape[-1], size))
+    """(..., size, size) area averages of (..., H, H) coverages; thin parts keep their area."""
+    if coverage.shape[-1] == size:
+        return coverage
+    matrix = torch.from_numpy(area_matrix(coverage.shape[-1], size)).to(coverage.device)
     return matrix @ coverage @ matrix.T
 
 
 class ShapeViews:
-    """The views of some shapes. `load(id)` gives the arrays of `SHAPES`; it is called when a shape is
-    first needed, and again only after `cache_mb` of other shapes have been."""
+    """All views of some shapes as samples: view v of shape s is number s * V + v.
+
+    `load(id)` gives the arrays of `SHAPES`; it is called when a shape is first needed, and again
+    only after `params.cache_mb` of others have been.
+    """
 
     def __init__(
-        self, load: Callable[[str], Arrays], ids: Sequence[str], cache_mb: int = 2048
+        self, load: Callable[[str], Arrays], ids: Sequence[str], params: Params = _DEFAULT
     ) -> None:
-        if not ids:
-            raise InputError("no shapes to learn from", "run: crossdim shapes list")
-        self.ids = list(ids)
-        self._load, self._room = load, cache_mb * 2**20
+        self.ids, self.params = list(ids), params
+        self._load, self._room, self._bytes = load, params.cache_mb * 2**20, 0
         self._kept: OrderedDict[str, dict[str, np.ndarray]] = OrderedDict()
-        self._bytes = 0
+        self._views: int | None = None
 
-    def shape(self, shape_id: str) -> dict[str, np.ndarray]:
-        """The arrays of one shape; InputError if they are not of the sizes in `SHAPES`."""
-        if shape_id in self._kept:
-            self._kept.move_to_end(shape_id)
-            return self._kept[shape_id]
-        loaded = self._load(shape_id)
-        arrays = {name: np.asarray(loaded[name]) for name in SHAPES}
-        for name, expected in SHAPES.items():
-            found = arrays[name].shape
-            if len(found) != len(expected) or any(
-                e not in (-1, f) for e, f in zip(expected, found)
-            ):
-                raise InputError(
-                    f"{name} of {shape_id} have shape {found}, not {expected}",
-                    f"run: crossdim voxelize --res {VOXELS}; crossdim render --size {IMAGE}",
-                )
-        self._kept[shape_id] = arrays
-        self._bytes += sum(a.nbytes for a in arrays.values())
-        while self._bytes > self._room and len(self._kept) > 1:
-            _, oldest = self._kept.popitem(last=False)
-            self._bytes -= sum(a.nbytes for a in oldest.values())
-        return arrays
+    @property
+    def views(self) -> int:
+        """V, the number of views of every shape."""
+        if self._views is None:
+            self._views = len(self.shape(self.ids[0])["viewpoint"]) if self.ids else 0
+        return self._views
 
-    def views(self, shape_id: str) -> int:
-        """The number of views of a shape."""
-        return len(self.shape(shape_id)["viewpoint"])
+    def __len__(self) -> int:
+        return len(self.ids) * self.views
+
+    def batch(self, indices: Sequence[int], generator: torch.Generator | None) -> Batch:
+        """The samples of these numbers and their ids, augmented from `generator` if there is one."""
+        shapes = [self.ids[i // self.views] for i in indices]
+        numbers = [i % self.views for i in indices]
+        batch: Batch = self.sample_batch(shapes, numbers)
+        if generator is not None:
+            batch = augment(batch, self.params, generator)
+        return {**batch, "id": [f"{i} view {v}" for i, v in zip(shapes, numbers)]}
 
     def sample_batch(self, ids: Sequence[str], view_indices: Sequence[int]) -> Batch:
-        """The named views, one of each shape.
+        """The named views, one of each shape, as they are.
 
         image (B, 3, 64, 64) float32 0 to 1; mask (B, 48, 48) float32 coverage; voxels
         (B, 32, 32, 32) float32 [x, y, z]; viewpoint (B, 4) float32.
@@ -99,25 +96,34 @@ class ShapeViews:
             "viewpoint": stack("viewpoint").float(),
         }
 
-    def draw(self, params: Params, generator: torch.Generator) -> Batch:
-        """`params.batch` augmented views at random; no shape twice before each was there once."""
-        rounds = -(-params.batch // len(self.ids))
-        order = [torch.randperm(len(self.ids), generator=generator) for _ in range(rounds)]
-        ids = [self.ids[i] for i in torch.cat(order)[: params.batch].tolist()]
-        at = torch.rand(len(ids), generator=generator).tolist()
-        views = [int(fraction * self.views(i)) for i, fraction in zip(ids, at)]
-        return augment(self.sample_batch(ids, views), params, generator)
+    def shape(self, shape_id: str) -> dict[str, np.ndarray]:
+        """The arrays of one shape; InputError if they are not of the sizes in `SHAPES`."""
+        if shape_id in self._kept:
+            self._kept.move_to_end(shape_id)
+            return self._kept[shape_id]
+        loaded = self._load(shape_id)
+        arrays = {name: np.asarray(loaded[name]) for name in SHAPES}
+        _check(shape_id, arrays, self._views)
+        self._kept[shape_id] = arrays
+        self._bytes += _size(arrays)
+        while self._bytes > self._room and len(self._kept) > 1:
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
+        return arrays
 
-    def batches(self, size: int, views: int | None = None) -> Iterator[Batch]:
-        """Every view of every shape, or `views` of each spread evenly, in order, not augmented."""
-        pairs = []
-        for shape_id in self.ids:
-            count = self.views(shape_id)
-            used = count if views is None else min(views, count)
-            pairs += [(shape_id, i * count // used) for i in range(used)]
-        for start in range(0, len(pairs), size):
-            ids, indices = zip(*pairs[start : start + size])
-            yield self.sample_batch(ids, indices)
+
+def _size(arrays: Arrays) -> int:
+    return sum(a.nbytes for a in arrays.values())
+
+
+def _check(shape_id: str, arrays: Arrays, views: int | None) -> None:
+    for name, expected in SHAPES.items():
+        found = arrays[name].shape
+        wanted = tuple(e if e >= 0 else (views or len(arrays["viewpoint"])) for e in expected)
+        if found != wanted:
+            raise InputError(
+                f"{name} of {shape_id} have shape {found}, not {wanted}",
+                f"run: crossdim voxelize --res {VOXELS}; crossdim render --size {IMAGE}",
+            )
 
 
 def augment(batch: Batch, params: Params, generator: torch.Generator) -> Batch:
@@ -143,6 +149,7 @@ def mirror(batch: Batch, chosen: torch.Tensor) -> Batch:
 
     sign = torch.where(chosen[:, None], torch.tensor([-1.0, 1, -1, 1]), torch.ones(4))
     return {
+        **batch,
         "image": swap("image", 3),
         "mask": swap("mask", 2),
         "voxels": swap("voxels", 1),

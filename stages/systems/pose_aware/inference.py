@@ -17,7 +17,9 @@ THRESHOLD = 0.5  # for validation; reports search one on validation shapes
 
 
 @torch.no_grad()
-def predict(model: torch.nn.Module, images: torch.Tensor, params: Params) -> dict[str, torch.Tensor]:
+def predict(
+    model: torch.nn.Module, images: torch.Tensor, params: Params
+) -> dict[str, torch.Tensor]:
     """What the network says of (B, 3, 64, 64) images, 0 to 1; the model must be in eval mode.
 
     voxels (B, 32, 32, 32) probabilities [x, y, z]; mask (B, 48, 48) probabilities; viewpoint (B, 4)

@@ -6,6 +6,7 @@ Letters: B batch, C channels, H W rows and columns, K pose hypotheses, S length 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -147,7 +148,7 @@ class VoxelDecoder(nn.Module):
         super().__init__()
         widths = params.voxel_widths
         self.start = nn.Linear(params.shape_code, widths[0])
-        self.up = nn.Sequential(*[TubeUp(a, b) for a, b in zip(widths, widths[1:])])
+        self.up = nn.Sequential(*[TubeUp(a, b) for a, b in pairwise(widths)])
         self.columns = nn.Conv2d(widths[-1], VOXELS, 3, 1, 1)
 
     def forward(self, code: torch.Tensor) -> torch.Tensor:
@@ -164,7 +165,7 @@ class MaskDecoder(nn.Module):
         widths = params.mask_widths
         self.width, self.side = widths[0], MASK >> (len(widths) - 1)
         self.start = nn.Linear(params.shape_code + params.pose_code, widths[0] * self.side**2)
-        self.up = nn.Sequential(*[self._double(a, b) for a, b in zip(widths, widths[1:])])
+        self.up = nn.Sequential(*[self._double(a, b) for a, b in pairwise(widths)])
         self.pixel = nn.Conv2d(widths[-1], 1, 1)
 
     @staticmethod

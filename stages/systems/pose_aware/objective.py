@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from stages.geometry import rotations, sampling
-from stages.systems.pose_aware.model import MASK, Codes, PoseAware
+from stages.systems.pose_aware.data import average_masks
+from stages.systems.pose_aware.model import Codes
 from stages.systems.pose_aware.params import Params
 
 Tensors = dict[str, torch.Tensor]
@@ -23,8 +24,8 @@ Tensors = dict[str, torch.Tensor]
 def stopping_probabilities(occupancy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Where rays with occupancies (..., N) stop, (..., N), and whether they pass, (...).
 
-    Equations 2 and 3: q(i) = y_i prod_{j<i} (1 - y_j) and q_pen = prod_{j<=N} (1 - y_j); in print the
-    factors carry the index i instead of j. All N + 1 add up to 1.
+    Equations 2 and 3: q(i) = y_i prod_{j<i} (1 - y_j) and q_pen = prod_{j<=N} (1 - y_j); in print
+    the factors carry the index i instead of j. All N + 1 add up to 1.
     """
     passed = (1 - occupancy).cumprod(-1)
     before = torch.cat([torch.ones_like(passed[..., :1]), passed[..., :-1]], -1)
@@ -43,8 +44,8 @@ def ray_consistency(penetration: torch.Tensor, mask: torch.Tensor) -> torch.Tens
 def iou_loss(first: torch.Tensor, second: torch.Tensor, axes: int) -> torch.Tensor:
     """exp(1 - IoU) - 1 over the last `axes` axes: equations 5 (two axes) and 9 (three).
 
-    The union is a + b - ab; printed is a + b + ab, with which a perfect match would cost 0.948. It
-    is 0 for equal binary arrays, and for two empty ones; soft values cost something even when equal.
+    The union is a + b - ab; printed is a + b + ab, with which a perfect match would cost 0.948.
+    It is 0 for equal binary arrays, and for two empty ones; equal soft values cost something.
     """
     over = tuple(range(-axes, 0))
     both = (first * second).sum(over)
@@ -76,27 +77,30 @@ def kl_divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tenso
 def self_consistency(
     codes: Codes, voxels: torch.Tensor, mask: torch.Tensor, params: Params
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B, K) L_ray and (B, K) L_proj of each hypothesis: true voxels against the true mask."""
+    """(B, K) L_ray and (B, K) L_proj of each hypothesis: true voxels against the true mask.
+
+    `params.opacity` 1 is the paper. Where voxels hold all that they touch, shadows are up to twice
+    too large, and equation 4, which counts wrong pixels, likes best the poses that show least of
+    the shape. A lower occupancy gives shadows of the right area.
+    """
     rotation = rotations.camera(codes.azimuth, codes.elevation)  # (B, K, 3, 3)
-    rays = sampling.Rays(size=mask.shape[-1], samples=params.depth_samples)
-    passed = sampling.penetration(voxels, rotation, rays)  # (B, K, H, W)
-    mask = mask[:, None]
+    rays = sampling.Rays(size=params.ray_pixels, samples=params.depth_samples)
+    passed = sampling.penetration(voxels * params.opacity, rotation, rays)  # (B, K, H, W)
+    mask = average_masks(mask, params.ray_pixels)[:, None]
     return ray_consistency(passed, mask), iou_loss(1 - passed, mask, axes=2)
 
 
-def pose_losses(
-    codes: Codes, voxels: torch.Tensor, mask: torch.Tensor, params: Params
-) -> Tensors:
+def pose_losses(codes: Codes, voxels: torch.Tensor, mask: torch.Tensor, params: Params) -> Tensors:
     """`consistency` (equation 6), its parts, and `choice`, which picks among hypotheses.
 
     One hypothesis is the paper's regressor. Of several, each learns by the weight
-    softmax(-loss / temperature), so that a pose at a wrong turn does not drag the others; the scores
-    learn the same weights as a distribution (after Tulsiani et al. 2018 and Insafutdinov &
-    Dosovitskiy 2018). Weights carry no gradient.
+    softmax(-L_proj / temperature), so that a pose at a wrong turn does not drag the others; the
+    scores learn the same weights as a distribution (after Tulsiani et al. 2018 and Insafutdinov &
+    Dosovitskiy 2018). Weights carry no gradient. They rest on L_proj alone, the better judge.
     """
     ray, projection = self_consistency(codes, voxels, mask, params)
     each = (params.ray_weight * ray + params.projection_weight * projection) / 2  # (B, K)
-    weight = (-each.detach() / params.temperature).softmax(1)
+    weight = (-projection.detach() / params.temperature).softmax(1)
     choice = -(weight * codes.scores.log_softmax(1)).sum(1)
     return {
         "consistency": (weight * each).sum(1).mean(),
@@ -109,9 +113,9 @@ def pose_losses(
 def losses(model: torch.nn.Module, batch: Tensors, params: Params, context: Any) -> Tensors:
     """`loss`, to be backpropagated, and its terms.
 
-    The sum L_m + L_3d + L_IoU + L_sc + lambda_KL L_KL; `PoseAware.forward` halves the gradients that
-    leave the two decoders, so that the encoder receives the gradient of equation 12,
-    (L_m + L_3d + L_IoU) / 2 + L_sc + lambda_KL L_KL, the voxel decoder that of 13 and the mask
+    The sum L_m + L_3d + L_IoU + L_sc + lambda_KL L_KL; `PoseAware.forward` halves the gradients
+    that leave the two decoders, so that the encoder receives the gradient of equation 12,
+    (L_m + (L_3d + L_IoU)) / 2 + L_sc + lambda_KL L_KL, the voxel decoder that of 13 and the mask
     decoder that of 14. `context.generator` (CPU) draws the noise of the shape code.
     """
     shape = (len(batch["image"]), params.shape_code)

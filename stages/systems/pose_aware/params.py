@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from stages.errors import UsageError
 from stages.stage import option
@@ -12,11 +12,12 @@ from stages.stage import option
 NAME = "pose-aware"
 SELECT = ("iou", "max")  # what validation keeps the best checkpoint by
 REQUIRES: dict[str, dict[str, Any]] = {"voxels": {"res": 32}, "views": {"size": 64}}
+ARRAYS = {"voxels": "voxels", "rgb": "views", "mask": "views", "viewpoint": "views"}  # by stage
 
 
 @dataclass(frozen=True)
 class Params:
-    """Pose-aware reconstruction (Liao et al. 2018). Defaults are the paper's where it states them."""
+    """Pose-aware reconstruction (Liao et al. 2018); defaults are the paper's where it has any."""
 
     # The network
     shape_code: int = option(512, "length of the shape code", low=1)
@@ -42,18 +43,26 @@ class Params:
     ray_weight: float = option(10.0, "lambda_ray of equation 6", low=0)
     projection_weight: float = option(0.25, "lambda_proj of equation 6", low=0)
     kl_weight: float = option(0.02, "lambda_KL of equation 12", low=0)
+    ray_pixels: int = option(48, "pixels a side of the masks that poses are held against", low=4)
     depth_samples: int = option(64, "samples on a ray, N of equation 1", low=2)
-    choice_weight: float = option(1.0, "weight of the choice among hypotheses", low=0)
-    temperature: float = option(
-        0.05, "how much worse a hypothesis may be and still learn, in units of its loss", low=1e-6
+    opacity: float = option(
+        1.0, "occupancy that a voxel counts for on a ray; less makes up for thickened voxels", low=0
     )
+    temperature: float = option(
+        0.05, "how much worse in L_proj a hypothesis may be and still learn", low=1e-6
+    )
+    choice_weight: float = option(1.0, "weight of the choice among hypotheses", low=0)
 
     # The training
     batch: int = option(32, "views a step", low=2)
     steps: int = option(100_000, "optimiser steps", low=1)
     lr: float = option(2e-4, "learning rate of Adam", low=0)
+    schedule: Literal["constant", "cosine"] = option("constant", "learning rate over the steps")
     flip: bool = option(True, "mirror half of the views, with their voxels")
     jitter: float = option(0.2, "strength of the random brightness, contrast and tint", low=0)
+    validate_every: int = option(1000, "steps between validations", low=1)
+    precision: Literal["fp32", "bf16"] = option("fp32", "of the network; losses are fp32")
+    channels_last: bool = option(True, "layout of the pictures in memory")
     cache_mb: int = option(2048, "memory for the views of the shapes seen last", low=1)
 
     def __post_init__(self) -> None:
@@ -74,27 +83,36 @@ class Params:
             )
         if not self.elevation_low_deg < self.elevation_high_deg:
             raise UsageError(
-                f"elevations from {self.elevation_low_deg:g} to {self.elevation_high_deg:g} are none",
+                f"no elevation lies between {self.elevation_low_deg:g} and "
+                f"{self.elevation_high_deg:g} degrees",
                 "give elevation_low_deg below elevation_high_deg",
             )
 
 
-PRESETS: dict[str, Params] = {"paper": Params()}
-PRESETS["small"] = dataclasses.replace(
-    PRESETS["paper"],
+_PAPER = Params()
+_SMALL = dataclasses.replace(
+    _PAPER,
     encoder_widths=(24, 48, 96, 192),
     voxel_widths=(256, 192, 128, 96, 64, 48),
     mask_widths=(128, 96, 64, 32, 16),
+    pose_hypotheses=8,
+    ray_pixels=24,
+    depth_samples=32,
+    opacity=0.5,
     batch=16,
-    steps=8_000,
+    steps=6_000,
+    schedule="cosine",
+    validate_every=250,
+    precision="bf16",
 )
-PRESETS["tiny"] = dataclasses.replace(
-    PRESETS["small"],
+_TINY = dataclasses.replace(
+    _SMALL,
     encoder_widths=(16, 32, 64, 128),
     encoder_blocks=1,
     voxel_widths=(128, 96, 64, 48, 32, 32),
     mask_widths=(64, 48, 32, 16, 8),
-    batch=16,
     steps=250,
     lr=1e-3,
+    validate_every=50,
 )
+PRESETS: dict[str, Params] = {"tiny": _TINY, "small": _SMALL, "paper": _PAPER}
