@@ -1,0 +1,104 @@
+"""One mesh file, whatever its format, as one Mesh.
+
+Only ever called in a guarded process, with limits of memory and time: these files come from others.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stages.errors import ItemError
+from stages.geometry.mesh import Mesh
+from stages.shapes.importing.declared import check_gltf, check_ply, check_stl
+from stages.shapes.importing.files import library_names, mtllibs, references, resolve_inside
+from stages.shapes.importing.folder import Folder
+from stages.shapes.importing.images import open_image, to_rgba
+from stages.shapes.importing.mtl import Described, decoded, parse_mtl
+from stages.shapes.importing.parts import PLAIN, Material, Part, join
+from stages.shapes.importing.text import read_obj, read_off
+
+SUFFIXES = (".obj", ".off", ".ply", ".stl", ".glb", ".gltf")
+
+
+def read_mesh(path: Path, texture_size: int) -> tuple[Mesh, list[str]]:
+    """The mesh in a file, and the names of the files that it refers to in vain.
+
+    The mesh keeps the axes of its file; its box is centred, its diagonal 1. What is read:
+
+    - OBJ with its material libraries, OFF, PLY, STL, GLB and glTF; all geometries of a scene, each
+      where its nodes place it.
+    - Materials: the diffuse or base colour (glTF's linear factors become sRGB), opacity, and the
+      texture, reduced to `texture_size` pixels on its longer side. In OBJ a texture stands instead
+      of `Kd`, as in Blender: exporters write any grey beside it, also black. glTF multiplies.
+    - Colours of vertices or faces become at most 256 materials, by the mean colour of each face;
+      they give way to a texture. STL has no colours.
+    - Normals of the file; where there are none, see `complete_normals`.
+
+    A texture that is not there leaves the plain colour. A texture that is damaged, or that lies
+    outside of the model's folder, fails the mesh, as does everything else that is wrong with it.
+
+    Raises ItemError with the reason.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        kind = f"{suffix} files are" if suffix else "a file without a suffix is"
+        raise ItemError(f"{kind} not read, only {', '.join(SUFFIXES)}")
+    folder = Folder(path.parent)
+    for name in references(path):
+        if resolve_inside(path.parent, name) is None:
+            folder.missing[name] = None
+    data = path.read_bytes()
+    if not data:
+        raise ItemError("the file is empty")
+    parts = _parts(data, suffix, folder, texture_size)
+    return join(parts), list(folder.missing)
+
+
+def _parts(data: bytes, suffix: str, folder: Folder, texture_size: int) -> list[Part]:
+    if suffix == ".obj":
+        return read_obj(decoded(data), _Materials(data, folder, texture_size))
+    if suffix == ".off":
+        return read_off(decoded(data))
+    if suffix == ".stl":
+        data = check_stl(data)
+    elif suffix == ".ply":
+        check_ply(data)
+    else:
+        try:
+            check_gltf(data, suffix == ".glb", folder.get)
+        except FileNotFoundError as error:
+            raise ItemError(f"its file {error} is missing") from None
+    from stages.shapes.importing.scenes import read_scene
+
+    return read_scene(data, suffix, folder, texture_size)
+
+
+class _Materials:
+    """The materials of an OBJ file by name, each and its texture read once."""
+
+    def __init__(self, data: bytes, folder: Folder, texture_size: int) -> None:
+        self._folder = folder
+        self._size = texture_size
+        self._described: dict[str, Described] = {}
+        self._textures: dict[str, object] = {}
+        for line in mtllibs(data):
+            for name in library_names(line, folder.path):
+                try:
+                    self._described.update(parse_mtl(decoded(folder.get(name))))
+                except FileNotFoundError:
+                    continue
+
+    def __call__(self, name: str) -> Material:
+        described = self._described.get(name)
+        if described is None:
+            return PLAIN
+        if described.texture:
+            try:
+                data = self._folder.get(described.texture)
+            except FileNotFoundError:
+                pass
+            else:
+                image = open_image(data, described.texture)
+                rgba = to_rgba(image, self._size, described.texture)
+                return Material((1.0, 1.0, 1.0, described.alpha), rgba)
+        return Material((*described.rgb, described.alpha))
