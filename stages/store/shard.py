@@ -26,7 +26,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from stages.errors import ItemError
+from stages.errors import CrossdimError, ItemError
 from stages.stage import Arrays, ArraySpec
 from stages.store.fingerprint import canonical_json, digest
 
@@ -84,8 +84,9 @@ def shard_name(bucket: int, data: bytes) -> str:
 def encode_item(spec: Mapping[str, ArraySpec], arrays: Arrays) -> bytes:
     """The arrays of one item as a one-item file, checked against the stage's SPEC.
 
-    Raises ItemError when a name, dtype or number of axes is not what SPEC says, or when a float
-    array holds NaN or infinity: such a result must never reach the cache.
+    Raises ItemError when a name, dtype or number of axes is not what SPEC says, when a float array
+    holds NaN or infinity, or when one that is not ragged is empty: such a result must never reach
+    the cache.
     """
     if set(arrays) != set(spec):
         raise ItemError(f"the stage returned {sorted(arrays)}, its SPEC names {sorted(spec)}")
@@ -112,13 +113,25 @@ def _checked(name: str, spec: ArraySpec, value: np.ndarray) -> np.ndarray:
         if value.dtype.kind != "S" or value.dtype.itemsize > wanted.itemsize:
             raise ItemError(f"array {name} is {value.dtype}, expected at most {wanted}")
         value = value.astype(wanted)
+        if spec.label and not _is_text(value.tobytes()):
+            raise ItemError(f"label {name} is not UTF-8 text")
     if value.dtype != wanted:
         raise ItemError(f"array {name} is {value.dtype}, expected {wanted}")
     if value.ndim != len(spec.axes):
         raise ItemError(f"array {name} has shape {value.shape}, expected axes {spec.axes}")
-    if wanted.kind == "f" and not np.isfinite(value).all():
+    if value.size == 0 and not spec.ragged:
+        raise ItemError(f"array {name} is empty, its shape is {value.shape}")
+    if wanted.kind in "fc" and not np.isfinite(value).all():
         raise ItemError(f"array {name} holds NaN or infinite values")
     return value
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _create(
@@ -179,9 +192,25 @@ def copy_item(source: h5py.File, row: int, target: h5py.File, place: int, count:
             continue
         if name not in target:
             _like(target, name, member, count)
+        elif _form(member) != _form(target[name]):
+            raise CrossdimError(
+                f"array {name} of stage {_stage_of(target)} is {_form(member)} for one item and "
+                f"{_form(target[name])} for another",
+                "mark it ragged in the SPEC of that stage",
+            )
         origin = (0,) * (member.ndim - 1)
         mask, chunk = member.id.read_direct_chunk((row, *origin))
         target[name].id.write_direct_chunk((place, *origin), chunk, mask)
+
+
+def _form(dataset: h5py.Dataset) -> tuple[str, tuple[int, ...]]:
+    """The dtype and shape that every item of a dataset has."""
+    shape = dataset.attrs.get("item_shape", dataset.shape[1:])
+    return str(dataset.dtype), tuple(int(n) for n in shape)
+
+
+def _stage_of(file: h5py.File) -> str:
+    return bytes(file.attrs["stage"]).decode()
 
 
 def _like(target: h5py.File, name: str, source: h5py.Dataset, count: int) -> None:
