@@ -54,7 +54,7 @@ def perform(job: Job, work: Work) -> bytes:
     """The encoded arrays of one item; raises ItemError with the reason when it cannot be done."""
     stage = _stage(job.stage_module)
     inputs = {
-        name: read_row(_open_shards().get(Path(path)), row, Path(path))
+        name: read_row(_open_shards().get(Path(path)), row, Path(path), item_id=work.id)
         for name, (path, row) in work.inputs.items()
     }
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ import numpy as np
 from stages.errors import InputError
 from stages.stage import Arrays
 from stages.store.shard import FORMAT_VERSION, RESERVED, Failure, ShardKey
-from stages.store.untrusted import check_members, open_readonly
+from stages.store.untrusted import checked_member, open_readonly
 
 _OPEN_FILES = 32
+# what h5py and the decoding of its values raise on a file that is not as we write it
+_UNREADABLE = (OSError, KeyError, ValueError, RuntimeError, IndexError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -62,25 +65,32 @@ class OpenShards:
             self._files.popitem()[1].close()
 
 
-def read_row(file: h5py.File, row: int, path: Path, names: tuple[str, ...] = ()) -> Arrays:
-    """The arrays of one item (all, or those in `names`), unpacked; InputError if damaged."""
-    arrays: Arrays = {}
+def read_row(
+    file: h5py.File, row: int, path: Path, names: tuple[str, ...] = (), item_id: str | None = None
+) -> Arrays:
+    """The arrays of one item (all, or those in `names`), unpacked.
+
+    Raises InputError if the shard is damaged, or if the row is not that of `item_id`.
+    """
     try:
-        for name in names or [n for n in file if n not in RESERVED]:
-            member = file[name]
-            if isinstance(member, h5py.Group):
-                check_members(member, path)
-                arrays[name] = member[f"{row:06d}"][()]
-            elif "packed" in member.attrs:
-                shape = tuple(int(n) for n in member.attrs["item_shape"])
-                bits = np.unpackbits(member[row], count=int(np.prod(shape)))
-                arrays[name] = bits.view(bool).reshape(shape)
-            else:
-                arrays[name] = np.asarray(member[row])
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise InputError(f"shard {path} is damaged ({reason})", "run: crossdim verify") from error
-    return arrays
+        if item_id is not None and bytes(file["ids"][row]).decode() != item_id:
+            raise ValueError(f"row {row} is not {item_id}")
+        names = names or tuple(n for n in file if n not in RESERVED)
+        return {name: _read_array(file[name], row, path) for name in names}
+    except _UNREADABLE as error:
+        raise _damaged(path, error) from error
+
+
+def _read_array(member: h5py.Dataset | h5py.Group, row: int, path: Path) -> np.ndarray:
+    if isinstance(member, h5py.Group):
+        return checked_member(member, f"{row:06d}", path)[()]
+    if "packed" not in member.attrs:
+        return np.asarray(member[row])
+    shape = tuple(int(n) for n in member.attrs["item_shape"])
+    if -(-math.prod(shape) // 8) != member.shape[1]:  # numpy would fill up with zeros
+        raise ValueError(f"{member.shape[1]} bytes do not hold an item of {shape} bits")
+    bits = np.unpackbits(member[row], count=math.prod(shape))
+    return bits.view(bool).reshape(shape)
 
 
 def read_content(path: Path) -> ShardContent:
@@ -90,16 +100,23 @@ def read_content(path: Path) -> ShardContent:
             key = _key(file, path)
             ids, prints = _strings(file, "ids"), _strings(file, "fingerprints")
             failed = [_strings(file, n) for n in RESERVED[2:]]
-            labels = _labels(file, len(ids))
-        except (OSError, KeyError, ValueError, RuntimeError, UnicodeDecodeError) as error:
-            reason = str(error).splitlines()[0][:200]
-            raise InputError(
-                f"shard {path} is damaged ({reason})", "run: crossdim verify"
-            ) from error
-        if len(ids) != len(prints) or len({len(column) for column in failed}) > 1:
-            raise InputError(f"shard {path} is damaged: counts differ", "run: crossdim verify")
-        failures = tuple(Failure(i, f, r) for i, f, r in zip(*failed, strict=True))
-        return ShardContent(key, ids, prints, failures, labels)
+            _check_counts(file, len(ids))
+            failures = tuple(Failure(i, f, r) for i, f, r in zip(*failed, strict=True))
+            return ShardContent(key, ids, prints, failures, _labels(file, len(ids)))
+        except _UNREADABLE as error:
+            raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+    return InputError(f"shard {path} is damaged ({reason})", "run: crossdim verify")
+
+
+def _check_counts(file: h5py.File, count: int) -> None:
+    for name, member in file.items():
+        rows = len(member)
+        if not name.startswith("failed_") and rows != count:
+            raise ValueError(f"{name} has {rows} rows, there are {count} ids")
 
 
 def _key(file: h5py.File, path: Path) -> ShardKey:

@@ -37,18 +37,30 @@ def open_readonly(path: Path, what: str) -> h5py.File:
 
 def check_members(group: h5py.Group, path: Path) -> None:
     """Raise InputError unless every direct member is a hard link to plain, chunked data."""
-    for name in group:
-        try:
-            link = group.get(name, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                raise InputError(
-                    f"{path} holds a link out of its own tree: {name!r}", "do not use this file"
-                )
-            member = group[name]
-        except (OSError, KeyError, RuntimeError) as error:
-            raise InputError(f"{path} is damaged at {name!r}", "run: crossdim verify") from error
-        if isinstance(member, h5py.Dataset):
-            _check_dataset(member, name, path)
+    try:
+        names = list(group)
+    except (OSError, RuntimeError) as error:
+        raise InputError(f"{path} is damaged", "run: crossdim verify") from error
+    for name in names:
+        member = checked_member(group, name, path)
+        if not isinstance(member, (h5py.Dataset, h5py.Group)):
+            raise InputError(f"{path}: {name!r} is no array", "this is not a crossdim shard")
+
+
+def checked_member(group: h5py.Group, name: str, path: Path) -> h5py.Dataset | h5py.Group:
+    """The direct member `name`, after the checks of `check_members`."""
+    try:
+        link = group.get(name, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            raise InputError(
+                f"{path} holds a link out of its own tree: {name!r}", "do not use this file"
+            )
+        member = group[name]
+    except (OSError, KeyError, RuntimeError) as error:
+        raise InputError(f"{path} is damaged at {name!r}", "run: crossdim verify") from error
+    if isinstance(member, h5py.Dataset):
+        _check_dataset(member, name, path)
+    return member
 
 
 def _check_dataset(dataset: h5py.Dataset, name: str, path: Path) -> None:

@@ -57,7 +57,7 @@ class Artefact:
         """The arrays of one item, all of them or those in `names`."""
         entry = self.entry(item_id)
         path = self.folder / entry.shard
-        return read_row(self._open.get(path), entry.row, path, names)
+        return read_row(self._open.get(path), entry.row, path, names, item_id)
 
     def close(self) -> None:
         """Close the files that reading has opened."""
