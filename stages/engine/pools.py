@@ -14,7 +14,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -26,6 +26,7 @@ from stages.errors import CrossdimError, ItemError
 from stages.store.shard import Encoded, Failure
 
 Result: TypeAlias = Encoded | Failure
+Results: TypeAlias = Generator[Result, None, None]
 GIB = 1 << 30
 
 
@@ -38,14 +39,14 @@ class Limits:
     memory_gib: float = 4.0
 
 
-def run(job: Job, work: Iterable[Work], limits: Limits, guarded: bool) -> Iterator[Result]:
+def run(job: Job, work: Iterable[Work], limits: Limits, guarded: bool) -> Results:
     """The result of every item. `guarded` work never runs in this process."""
     if limits.jobs == 0 and not guarded:
         return run_here(job, work)
     return run_supervised(job, work, limits)
 
 
-def run_here(job: Job, work: Iterable[Work]) -> Iterator[Result]:
+def run_here(job: Job, work: Iterable[Work]) -> Results:
     """Process the items one by one in this process."""
     for one in work:
         try:
@@ -54,7 +55,7 @@ def run_here(job: Job, work: Iterable[Work]) -> Iterator[Result]:
             yield Failure(one.id, one.fingerprint, _reason(error, Limits()))
 
 
-def run_supervised(job: Job, work: Iterable[Work], limits: Limits) -> Iterator[Result]:
+def run_supervised(job: Job, work: Iterable[Work], limits: Limits) -> Results:
     """Process the items in `limits.jobs` spawned processes, each item under its own limits."""
     count = max(1, limits.jobs)
     pool = ProcessPool(

@@ -7,6 +7,7 @@ same command again carries on to the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import platform
 import time
@@ -19,9 +20,10 @@ from stages.engine import pools
 from stages.engine.plan import Plan, ShardTask
 from stages.engine.pools import Limits, Result
 from stages.engine.work import Job
+from stages.errors import CrossdimError
 from stages.stage import Stage
 from stages.store.commit import commit_bytes, make_folder, sweep
-from stages.store.index import Index, save_index
+from stages.store.index import Index, discard_damaged, save_index
 from stages.store.shard import Encoded, Failure, build_shard, shard_name
 
 
@@ -56,29 +58,33 @@ def execute(
 
     Raises CrossdimError when a shard cannot be written: all shards before it stay.
     """
-    outcome = Outcome(damaged=dict(plan.artefact.index.damaged))
-    if not plan.tasks:
-        if source is not None or outcome.damaged:
-            save_index(plan.artefact.folder, _extra(plan, outcome, source))
+    folder, index = plan.artefact.folder, plan.artefact.index
+    outcome = Outcome(damaged=dict(index.damaged))
+    if not plan.tasks and source is None and index.saved:
         return outcome
     start = time.monotonic()
-    make_folder(plan.artefact.folder)
-    sweep(plan.artefact.folder)
+    make_folder(folder)
+    sweep(folder)
+    discard_damaged(folder, index.damaged)
     job = Job.of(stage, params, plan.key.seed)
     try:
         collector = _Collector(plan)
         work = (one for task in plan.tasks for one in task.work)
-        for result in pools.run(job, work, limits, stage.untrusted):
-            collector.take(result)
-            outcome.done += isinstance(result, Encoded)
-            if isinstance(result, Failure):
-                outcome.failures[result.id] = result.reason
-            on_progress(
-                Progress(outcome.done + len(outcome.failures), plan.todo, len(outcome.failures))
-            )
-    finally:
+        with contextlib.closing(pools.run(job, work, limits, stage.untrusted)) as results:
+            for result in results:
+                collector.take(result)
+                outcome.done += isinstance(result, Encoded)
+                if isinstance(result, Failure):
+                    outcome.failures[result.id] = result.reason
+                failed = len(outcome.failures)
+                on_progress(Progress(outcome.done + failed, plan.todo, failed))
+    except BaseException:
         outcome.seconds = time.monotonic() - start
-        save_index(plan.artefact.folder, _extra(plan, outcome, source))
+        with contextlib.suppress(CrossdimError):  # the first error is the one to tell
+            save_index(folder, _extra(plan, outcome, source))
+        raise
+    outcome.seconds = time.monotonic() - start
+    save_index(folder, _extra(plan, outcome, source))
     return outcome
 
 
@@ -104,7 +110,7 @@ class _Collector:
         failures = [r for r in results if isinstance(r, Failure) and not _known_failure(index, r)]
         if not items and not failures:
             return
-        generation = index.generation_for([r.id for r in results], task.bucket)
+        generation = index.generation_for(r.id for r in results)
         key = dataclasses.replace(self._plan.key, bucket=task.bucket, generation=generation)
         data = build_shard(key, items, failures)
         commit_bytes(self._plan.artefact.folder / shard_name(task.bucket, data), data)

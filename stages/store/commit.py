@@ -12,6 +12,7 @@ import errno
 import os
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from stages.errors import CrossdimError
@@ -25,7 +26,7 @@ def commit_bytes(path: Path, data: bytes) -> None:
 
     Raises CrossdimError when the disk is full or the folder cannot be written.
     """
-    temporary = path.parent / f"{TEMPORARY}{path.name}-{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = _temporary(path)
     try:
         _write(temporary, data)
         os.replace(temporary, path)
@@ -33,11 +34,38 @@ def commit_bytes(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-        raise _explained(error, path) from error
+        raise explained(error, path) from error
     except BaseException:  # Ctrl-C between the steps must not leave the temporary behind
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def discard(path: Path, unless: Callable[[Path], bool]) -> None:
+    """Remove `path` for good, but put it back where `unless(a name it has meanwhile)` holds.
+
+    Another process may commit to `path` at any moment; what it put there is looked at under a
+    temporary name, so that nothing is removed that was not looked at.
+    """
+    aside = _temporary(path)
+    keep = True
+    try:
+        os.replace(path, aside)
+        try:
+            keep = unless(aside)
+        finally:
+            if keep:
+                os.replace(aside, path)
+            else:
+                os.unlink(aside)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise explained(error, path) from error
+
+
+def _temporary(path: Path) -> Path:
+    return path.parent / f"{TEMPORARY}{path.name}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def _write(temporary: Path, data: bytes) -> None:
@@ -60,7 +88,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _explained(error: OSError, path: Path) -> CrossdimError:
+def explained(error: OSError, path: Path) -> CrossdimError:
+    """What the user is told when `path` cannot be written."""
     hints = {
         errno.ENOSPC: "free some space, then run the same command again: finished work is kept",
         errno.EDQUOT: "free some of your quota, then run the same command again",
@@ -88,7 +117,7 @@ def sweep(folder: Path) -> list[Path]:
 
 
 def make_folder(path: Path) -> None:
-    """Create `path` and its parents, or say in two lines why that cannot be."""
+    """Create `path` and its parents, or say in two lines why nothing can be written there."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
@@ -96,4 +125,6 @@ def make_folder(path: Path) -> None:
             f"{path} is in the way: a folder is needed there", "move it, or choose --workspace"
         ) from error
     except OSError as error:
-        raise _explained(error, path) from error
+        raise explained(error, path) from error
+    if not os.access(path, os.W_OK | os.X_OK):  # before hours of work, not after
+        raise explained(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path)

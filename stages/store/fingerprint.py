@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,13 @@ DIGEST_BYTES = 16
 def digest(data: bytes | memoryview) -> str:
     """32 hex digits: BLAKE2b-128 of the bytes."""
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """`digest` of the bytes of a file."""
+    with path.open("rb") as file:
+        hasher = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))
+    return hasher.hexdigest()
 
 
 def canonical_json(value: Any) -> str:

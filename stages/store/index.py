@@ -7,22 +7,26 @@ of the source files live in the manifest alone.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from stages.errors import CrossdimError, InputError
-from stages.store.commit import commit_bytes
-from stages.store.fingerprint import digest
+from stages.store.commit import commit_bytes, discard, explained
+from stages.store.fingerprint import digest, file_digest
 from stages.store.reader import ShardContent, read_content
 from stages.store.shard import ShardKey
 
 MANIFEST = "manifest.json"
+_MANIFEST_VERSION = 1
 _LOCK = ".manifest.lock"
 _LOCK_SECONDS = 60
 _SHARD = re.compile(r"shard-(\d{4})-([0-9a-f]{32})\.h5")
@@ -60,12 +64,12 @@ class Index:
     entries: dict[str, Entry] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)  # times, versions, source: manifest only
     damaged: dict[str, str] = field(default_factory=dict)  # shard -> what is wrong; never kept
-    lost: dict[str, ShardInfo] = field(default_factory=dict)  # damaged ones the manifest knew
+    saved: bool = False  # whether the manifest in the folder says exactly this
 
     def add(self, name: str, size: int, content: ShardContent) -> None:
         """Enter a shard; where it holds an id that is there already, the later generation wins."""
         key = content.key
-        self._same_artefact(name, key)
+        self._adopt(name, key)
         self.shards[name] = ShardInfo(
             bytes=size,
             items=len(content.ids),
@@ -85,27 +89,32 @@ class Index:
             self.entries[item] = entry
 
     def _rank(self, shard: str) -> tuple[int, str]:
-        info = self.shards.get(shard)
-        return (info.generation if info else -1, shard)
+        return (self.shards[shard].generation, shard)
 
-    def _same_artefact(self, name: str, key: ShardKey) -> None:
-        if self.key is None:
-            self.key = key
-        mine, other = self.key, key
-        if (mine.stage, mine.params, mine.seed) != (other.stage, other.params, other.seed):
+    def _adopt(self, name: str, key: ShardKey) -> None:
+        """Take over the key of a shard, in a form that depends on the set of shards alone."""
+        mine = self.key or key
+        if (mine.stage, mine.params, mine.seed) != (key.stage, key.params, key.seed):
             raise InputError(
-                f"{name} belongs to another artefact: {other.stage} {other.params}",
+                f"{name} belongs to another artefact: {key.stage} {key.params} seed {key.seed}",
                 "move it to the folder that it came from",
             )
+        self.key = dataclasses.replace(
+            mine,
+            stage_version=max(mine.stage_version, key.stage_version),
+            buckets=max(mine.buckets, key.buckets),
+            bucket=0,
+            generation=0,
+        )
 
-    def generation_for(self, ids: Iterable[str], bucket: int) -> int:
+    def generation_for(self, ids: Iterable[str]) -> int:
         """The generation that a new shard of these ids needs so that it counts.
 
-        A shard made to replace a lost one gets the generation of that, hence the same bytes.
+        It follows from the shards that are there alone, so a shard made to replace a lost one gets
+        the generation of that, hence the same bytes.
         """
         there = [self.entries[i].shard for i in ids if i in self.entries]
-        lost = [info.generation for info in self.lost.values() if info.bucket == bucket]
-        return max([0, *lost, *(self._rank(shard)[0] + 1 for shard in there)])
+        return max([0, *(self._rank(shard)[0] + 1 for shard in there)])
 
     def items(self) -> dict[str, Entry]:
         """The items that have arrays."""
@@ -119,93 +128,153 @@ class Index:
 def load_index(folder: Path) -> Index:
     """The index of the artefact in `folder`, brought up to date with the shards that are there.
 
-    Shards that the manifest names but that are gone or have another length are in `damaged`, and
-    their items are not entries: they count as missing. Raises InputError for a shard of another
-    artefact.
+    Shards that are gone, have another length, or (those that the manifest does not know) do not
+    hold the bytes that their name promises, are in `damaged`, and their items are not entries: they
+    count as missing. Raises InputError for a shard of another artefact or of no artefact of ours.
     """
-    sizes = _shards_there(folder)
-    index = _from_manifest(folder / MANIFEST, sizes)
-    for name in sorted(set(sizes) - set(index.shards) - set(index.damaged)):
-        try:
-            content = read_content(folder / name)
-        except InputError as error:
-            if "damaged" not in str(error):
-                raise
-            index.damaged[name] = str(error)
-            continue
-        index.add(name, sizes[name], content)
+    index, foreign = _scan(folder)
+    for error in foreign.values():
+        raise error
     return index
 
 
 def save_index(folder: Path, extra: dict[str, Any] | None = None) -> Index:
     """Write the manifest from what is in the folder now; `extra` replaces keys of the old one."""
+    with _locked(folder):
+        index = load_index(folder)
+        index.extra.update(extra or {})
+        commit_bytes(folder / MANIFEST, _to_json(index))
+        return index
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    lock = FileLock(str(folder / _LOCK), timeout=_LOCK_SECONDS)
     try:
-        with FileLock(str(folder / _LOCK), timeout=_LOCK_SECONDS):
-            index = load_index(folder)
-            index.extra.update(extra or {})
-            commit_bytes(folder / MANIFEST, _to_json(index).encode())
-            return index
-    except TimeoutError as error:
+        lock.acquire()
+    except Timeout as error:
         raise CrossdimError(
             f"another process has held {folder / _LOCK} for {_LOCK_SECONDS} s",
             "wait for it to finish, then run the same command again",
         ) from error
+    except OSError as error:
+        raise explained(error, folder / _LOCK) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def verify(folder: Path, content: bool = True) -> dict[str, str]:
     """Re-hash every shard: {file name: what is wrong}, empty when all is well."""
-    index = load_index(folder)
-    problems = dict(index.damaged)
+    index, foreign = _scan(folder)
+    problems = {**index.damaged, **{name: str(error) for name, error in foreign.items()}}
     for path in sorted(folder.glob("shard-*.h5")):
-        match = _SHARD.fullmatch(path.name)
-        if not match:
+        if not _SHARD.fullmatch(path.name):
             problems[path.name] = "the name is not that of a shard"
-        elif content and path.name not in problems and digest(path.read_bytes()) != match[2]:
-            problems[path.name] = "the bytes are not those that were written"
+        elif content and path.name not in problems and not _is_intact(path, path.name):
+            problems[path.name] = _ALTERED
+    if (folder / MANIFEST).exists() and _read_manifest(folder / MANIFEST) is None:
+        problems[MANIFEST] = "the manifest is damaged; making the artefact again writes it anew"
     return problems
 
 
-def _shards_there(folder: Path) -> dict[str, int]:
-    if not folder.is_dir():
-        return {}
-    return {p.name: p.stat().st_size for p in folder.iterdir() if _SHARD.fullmatch(p.name)}
+def discard_damaged(folder: Path, names: Iterable[str]) -> None:
+    """Remove those of these shards that do not hold the bytes that their name promises.
 
-
-def _from_manifest(path: Path, sizes: dict[str, int]) -> Index:
-    """The manifest's part of the index: only shards that are there at their recorded length.
-
-    A manifest that cannot be read is no loss: everything is read from the shards again.
+    Without it a damaged file would be in the way of readers for ever where what replaces it has
+    another name.
     """
-    index = Index()
+    for name in names:
+        discard(folder / name, unless=partial(_is_intact, name=name))
+
+
+def _scan(folder: Path) -> tuple[Index, dict[str, InputError]]:
+    """The index, and the shards that are no part of it although they are whole."""
+    sizes = _shards_there(folder)
+    kept = _read_manifest(folder / MANIFEST)
+    index = kept or Index()
+    gone = {
+        name: f"the shard has {sizes[name]} bytes instead of {info.bytes}"
+        if name in sizes
+        else "the shard is missing"
+        for name, info in index.shards.items()
+        if sizes.get(name) != info.bytes
+    }
+    if gone:  # an older shard may hold an item of a lost one, so all are read again
+        index = Index(extra=index.extra, damaged=gone)
+    index.saved = (kept is not None or not sizes) and not gone
+    foreign: dict[str, InputError] = {}
+    for name in sorted(set(sizes) - set(index.shards) - set(gone)):
+        index.saved = False
+        try:
+            if _is_intact(folder / name, name):
+                index.add(name, sizes[name], read_content(folder / name))
+            else:
+                index.damaged[name] = _ALTERED
+        except InputError as error:
+            foreign[name] = error
+    if index.key is None and kept is not None:
+        index.key = kept.key
+    return index, foreign
+
+
+_ALTERED = "the bytes are not those that were written"
+
+
+def _is_intact(path: Path, name: str) -> bool:
+    """Whether the file holds the bytes that a shard's name promises."""
+    match = _SHARD.fullmatch(name)
     try:
-        data = json.loads(path.read_bytes())
-        key = ShardKey(**data["key"]) if data["key"] else None
-        shards = {name: ShardInfo(**info) for name, info in data["shards"].items()}
-        names = list(shards)
-        entries = {
-            item: Entry(fingerprint, names[shard], row, reason, labels)
-            for item, (fingerprint, shard, row, reason, labels) in data["items"].items()
-        }
-        extra = dict(data["extra"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
-        return index
-    index.key, index.extra = key, extra
-    for name, info in shards.items():
-        if sizes.get(name) == info.bytes:
-            index.shards[name] = info
-            continue
-        index.lost[name] = info
-        index.damaged[name] = (
-            f"the shard has {sizes[name]} bytes instead of {info.bytes}"
-            if name in sizes
-            else "the shard is missing"
+        return match is not None and file_digest(path) == match[2]
+    except FileNotFoundError:  # removed since it was listed
+        return False
+    except OSError as error:
+        raise InputError(
+            f"cannot read {path}: {error.strerror}", "mend that, or remove it"
+        ) from error
+
+
+def _shards_there(folder: Path) -> dict[str, int]:
+    sizes = {}
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for path in folder.iterdir():
+            if _SHARD.fullmatch(path.name):
+                with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+                    sizes[path.name] = path.stat().st_size
+    return sizes
+
+
+def _read_manifest(path: Path) -> Index | None:
+    """What the manifest says, or None if it is not there or not as it was written.
+
+    That is no loss: everything is read from the shards again.
+    """
+    try:
+        raw = path.read_bytes()
+        data = json.loads(raw)
+        if data["digest"] != digest(raw.split(b"\n", 2)[2]) or (
+            data["format_version"] != _MANIFEST_VERSION
+        ):
+            return None
+        index = Index(
+            key=ShardKey(**data["key"]) if data["key"] else None,
+            shards={name: ShardInfo(**info) for name, info in data["shards"].items()},
+            extra=dict(data["extra"]),
         )
-    index.entries = {i: e for i, e in entries.items() if e.shard in index.shards}
+        names = list(index.shards)
+        for item, (fingerprint, shard, row, reason, labels) in data["items"].items():
+            index.entries[item] = Entry(fingerprint, names[shard], row, reason, labels)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+        return None
     return index
 
 
-def _to_json(index: Index) -> str:
-    """One item a line, so that a manifest can be read and compared by people."""
+def _to_json(index: Index) -> bytes:
+    """One item a line, so that a manifest can be read and compared by people.
+
+    The second line is the digest of those that follow.
+    """
     numbers = {name: i for i, name in enumerate(sorted(index.shards))}
     rows = [
         f"  {json.dumps(item)}: "
@@ -214,11 +283,12 @@ def _to_json(index: Index) -> str:
     ]
     head = {
         "format": "crossdim/manifest",
-        "format_version": 1,
+        "format_version": _MANIFEST_VERSION,
         "columns": ["fingerprint", "shard", "row", "reason", "labels"],
         "key": index.key.__dict__ if index.key else None,
         "shards": {name: index.shards[name].__dict__ for name in numbers},
         "extra": index.extra,
     }
-    text = json.dumps(head, indent=1)
-    return text[:-2] + ',\n "items": {\n' + ",\n".join(rows) + "\n }\n}\n"
+    text = json.dumps(head, indent=1).removeprefix("{\n").removesuffix("\n}")
+    body = (text + ',\n "items": {\n' + ",\n".join(rows) + "\n }\n}\n").encode()
+    return f'{{\n "digest": "{digest(body)}",\n'.encode() + body
