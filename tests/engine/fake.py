@@ -7,6 +7,7 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from stages.engine.work import Work
 from stages.errors import ItemError
 from stages.stage import Arrays, ArraySpec, Item, Stage, params_json
 from stages.store.fingerprint import item_fingerprint
-from stages.store.workspace import Workspace
+from stages.store.workspace import Artefact, Workspace
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
         raise KeyError("a bug in the stage")
     if "crash" in item.id:
         os.kill(os.getpid(), signal.SIGSEGV)
+    if "slow" in item.id:
+        time.sleep(0.02)
     if "hang" in item.id:
         time.sleep(600)
     if "eat" in item.id:
@@ -65,13 +68,25 @@ def wanted(
     }
 
 
+def artefact_of(root: Path) -> Artefact:
+    """The one artefact of the fake stage."""
+    return Workspace(root).artefact("fake", "default")
+
+
 def plan_of(root: Path, ids: list[str], tag: str = "", retry_failed: bool = False) -> Plan:
     """The plan of the fake stage over these ids."""
-    artefact = Workspace(root).artefact("fake", "default")
-    return make_plan(STAGE, Params(), 0, artefact, wanted(ids, tag=tag), retry_failed)
+    return make_plan(STAGE, Params(), 0, artefact_of(root), wanted(ids, tag=tag), retry_failed)
 
 
-def run(root: Path, ids: list[str], tag: str = "", jobs: int = 0, **more: object) -> Outcome:
-    """Plan and execute."""
-    plan = plan_of(root, ids, tag, bool(more.pop("retry_failed", False)))
-    return execute(plan, STAGE, Params(), Limits(jobs=jobs, **more))  # type: ignore[arg-type]
+def run(
+    root: Path, ids: list[str], tag: str = "", retry_failed: bool = False, **limits: Any
+) -> Outcome:
+    """Plan and execute, in this process unless `jobs` is given."""
+    plan = plan_of(root, ids, tag, retry_failed)
+    return execute(plan, STAGE, Params(), Limits(**{"jobs": 0, **limits}))
+
+
+def run_wanted(root: Path, work: dict[str, Work]) -> Outcome:
+    """Plan and execute just this work, in this process."""
+    plan = make_plan(STAGE, Params(), 0, artefact_of(root), work)
+    return execute(plan, STAGE, Params(), Limits(jobs=0))
