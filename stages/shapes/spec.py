@@ -34,7 +34,7 @@ SPEC: dict[str, ArraySpec] = {
 
 
 def labels(split: str, family: str, source: str, licence: str) -> Arrays:
-    """The four labels of a shape as 0-d byte strings of the lengths in SPEC (longer ones are cut)."""
+    """The labels of a shape as 0-d byte strings, cut at the lengths in SPEC."""
     values = {"split": split, "family": family, "source": source, "licence": licence}
     return {
         name: np.array(value.encode("utf-8", "replace")[: np.dtype(SPEC[name].dtype).itemsize])

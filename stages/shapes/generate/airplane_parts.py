@@ -1,4 +1,4 @@
-"""What airplanes are made of: hull, lifting surfaces, nacelles, propellers, wheel legs."""
+"""What airplanes are made of: hull, lifting surfaces, wheel legs."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ class Hull:
 
     def _panes(self) -> np.ndarray:
         """(4, 2) first and last t of the windscreen and of three side windows of a small cabin."""
-        start = self.p.nose_length + 0.01 + np.array([0.0, 0.085, 0.145, 0.2])
-        return np.stack([start, start + [0.075, 0.05, 0.045, 0.04]], -1)
+        panes = np.array([(0.0, 0.075), (0.085, 0.135), (0.145, 0.19), (0.2, 0.24)])
+        return self.p.nose_length + 0.01 + panes
 
     def _roof(self, t: np.ndarray) -> np.ndarray:
         """Height of the upper half over the round one: a small cabin stands above the cowling."""
@@ -120,6 +120,21 @@ class Hull:
         return label
 
 
+@dataclass(frozen=True)
+class Wing:
+    """The left wing's planform, for what hangs on it."""
+
+    x: np.ndarray  # stations from the middle to the tip
+    lead: np.ndarray  # y of the leading edge
+    z: np.ndarray
+    chord: np.ndarray
+
+    def at(self, x: float) -> tuple[float, float, float]:
+        """(leading edge y, z, chord) at x."""
+        lead, z, chord = (float(np.interp(x, self.x, v)) for v in (self.lead, self.z, self.chord))
+        return lead, z, chord
+
+
 def _middle(angle: np.ndarray) -> np.ndarray:
     """The middle angle of each piece of the ring; the last piece closes it below."""
     after = np.append(angle[1:], angle[0] + 2 * np.pi)
@@ -133,7 +148,7 @@ def lifting_surface(
     """A wing or a fin through (S, 5) stations: (along, leading edge y, height, chord, thickness).
 
     `along` is x for a wing, z for an upright fin, `height` the other one; thickness is a share of
-    the chord. Sections are symmetric NACA 4-digit ones (closed trailing edge), cut off blunt by 0.3 %.
+    the chord. Sections are symmetric NACA 4-digit ones (closed trailing edge) with edges of 0.6 %.
     Bands: 0 skin, 1 flap between the stations numbered `flaps`, 2 leading edge, 3 the last piece.
     """
     along, lead, height, chord, thick = np.asarray(stations, np.float64).T[:, :, None]
@@ -155,50 +170,13 @@ def lifting_surface(
     return make.shell(upper, lower, bands)
 
 
-def engine_nacelle(radius: float, detail: int) -> Solid:
-    """A jet engine about the y axis, inlet lip at y = 0. Bands: fan, lip, cowl, exhaust."""
-    r = radius
-    profile = [(0, 0.25 * r), (0.16 * r, 0.45 * r), (0.8 * r, 0.5 * r), (0.84 * r, 0.12 * r), (0.92 * r, 0),
-               (1.02 * r, 0.2 * r), (1.08 * r, 1.0 * r), (1.0 * r, 2.4 * r), (0.78 * r, 3.4 * r),
-               (0.7 * r, 3.38 * r), (0.5 * r, 3.4 * r), (0, 4.3 * r)]  # fmt: skip
-    bands = (0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3)
-    return make.lathe(profile, 16 * detail, "y", bands)
-
-
-def propeller(
-    model: Model, hub: tuple[float, float, float], radius: float, blades: int, detail: int
-) -> float:
-    """Adds a spinner and its blades in front of `hub`; returns the y of the spinner's tip."""
-    x, y, z = hub
-    r = 0.17 * radius
-    profile = [
-        (0, -2.2 * r),
-        (0.45 * r, -1.9 * r),
-        (0.82 * r, -1.1 * r),
-        (r, 0.0),
-        (0.9 * r, 0.4 * r),
-    ]
-    model.add(make.lathe(profile, 12 * detail, "y").at(x, y, z), "accent")
-    along = radius * np.array([0.05, 0.3, 0.65, 0.93, 1.0])
-    chord = radius * np.array([0.09, 0.17, 0.2, 0.15, 0.06])
-    blade = lifting_surface(
-        np.stack([along, -0.4 * chord, np.zeros(5), chord, np.full(5, 0.14)], -1), 1
-    )
-    blade = blade.turned("x", 62.0)  # coarse pitch: the chord stands mostly across the flight
-    for k in range(blades):
-        turned = blade.turned("y", 360.0 * (k + 0.25) / blades)
-        model.add(turned.at(x, y - 0.6 * r, z), *["dark"] * 3, "accent")
-    return y - 2.2 * r
-
-
 def wheel_leg(
-    model: Model, top: tuple[float, ...], ground: tuple[float, ...], radius: float, detail: int
+    model: Model, top: ArrayLike, ground: tuple[float, ...], radius: float, detail: int
 ) -> None:
     """Adds a strut from `top` to a wheel that stands on the point `ground`."""
-    axle = np.array(ground) + [0, 0, radius]
-    model.add(make.tube([top, axle], 0.0055, 8 * detail), "metal")
-    w = 0.36 * radius
-    profile = [(0, -w), (0.5 * radius, -w), (0.85 * radius, -w), (radius, -0.5 * w),
-               (radius, 0.5 * w), (0.85 * radius, w), (0.5 * radius, w), (0, w)]  # fmt: skip
-    bands = (1, 0, 0, 0, 0, 0, 1)
-    model.add(make.lathe(profile, 14 * detail, "x", bands).at(*axle), "tyre", "metal")
+    axle = np.array(ground) + np.array([0, 0, radius])
+    model.add(make.tube(np.stack([np.asarray(top), axle]), 0.0055, 8 * detail), "metal")
+    half = [(0, 0.36), (0.5, 0.36), (0.85, 0.36), (1.0, 0.18)]  # radius, distance to the middle
+    profile = np.array([(r, -w) for r, w in half] + half[::-1])
+    wheel = make.lathe(radius * profile, 14 * detail, "x", (1, 0, 0, 0, 0, 0, 1))
+    model.add(wheel.at(*axle), "tyre", "metal")

@@ -32,7 +32,9 @@ class Body:
         self.arch_radius = 1.17 * p.wheel_radius
         self.cowl = self.front + p.hood_length * p.length  # foot of the windscreen
         self.deck = self.rear - p.trunk_length * p.length  # foot of the rear window
-        self.floor = max(p.clearance + 0.45 * (p.belt - p.clearance), 1.95 * p.wheel_radius)  # of a pickup's bed
+        self.floor = max(
+            p.clearance + 0.45 * (p.belt - p.clearance), 1.95 * p.wheel_radius
+        )  # of a pickup's bed
         self._line = self._upper_line()
 
     def _upper_line(self) -> tuple[np.ndarray, np.ndarray]:
@@ -177,9 +179,9 @@ class Cabin:
         height = p.cabin_height
         belt_half = 0.5 * p.width * 0.945
         rows = []
-        for z, inset in (
-            (-0.1, 0.0), (0.035, 0.0), (height - 0.09, 0.0), (height - 0.035, 0.008), (height - 0.01, 0.05),
-        ):  # fmt: skip
+        levels = [(-0.1, 0.0), (0.035, 0.0), (height - 0.09, 0.0)]  # z above the belt, inset
+        levels += [(height - 0.035, 0.008), (height - 0.01, 0.05)]
+        for z, inset in levels:
             t = min(z, height - 0.035) / height
             half = belt_half + (self.roof_half - belt_half) * t - inset
             start = self.foot[0] + (self.roof_span[0] - self.foot[0]) * t + 1.4 * inset
@@ -188,7 +190,8 @@ class Cabin:
         edge = rows[-1]
         middle = edge.mean(0)
         for share, rise in ((0.7, 0.014), (0.35, 0.024)):
-            rows.append((edge - middle) * [share, share, 0] + middle + [0, 0, rise])
+            ring = middle + share * (edge - middle)
+            rows.append(ring + np.array([0, 0, rise]))
         return np.stack(rows)
 
     def _ring(self, half: float, start: float, end: float, z: float) -> np.ndarray:
@@ -203,7 +206,7 @@ class Cabin:
         return np.concatenate([left, left[::-1] * [-1, 1, 1]])
 
     def point(self, level: int, place: int) -> np.ndarray:
-        """A vertex of the left side: level 1 is below, 2 above the glass; places run front to rear."""
+        """A vertex of the left side; level 1 is below, 2 above the glass; places run rearwards."""
         side = self._rings[level, : self._rings.shape[1] // 2]
         return side[place]
 
@@ -232,4 +235,5 @@ class Cabin:
         bands = np.full((len(rings) - 1, rings.shape[1]), 2)
         bands[0] = 0
         bands[1] = [*side, back, *side[::-1], 1]
-        return make.loft(rings, end=rings[-1].mean(0) + [0, 0, 0.005], bands=bands)
+        middle = rings[-1].mean(0) + np.array([0, 0, 0.005])
+        return make.loft(rings, end=middle, bands=bands)

@@ -10,12 +10,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from stages.shapes.generate import primitives as make
-from stages.shapes.generate.chair_parts import Back, add_arms, add_base
-from stages.shapes.generate.freedom import Rgb, colour, draw, one_of, real, rgb, shade, whole
+from stages.shapes.generate.chair_back import Back, add_arms
+from stages.shapes.generate.chair_base import add_base
+from stages.shapes.generate.freedom import colour, draw, draw_kind, one_of, real, rgb, shade, whole
 from stages.shapes.generate.model import Model
 
 WOODS = ("8a5a33", "b98a56", "5d3a22", "d2b48c", "3b2a20", "a8683a", "e3d5bf")
-FABRICS = ("7a2e2e", "2f4f6f", "556b4a", "c9b79c", "3a3d42", "b5651d", "8c8f94", "d8d2c4", "6b4a6e", "1f6f6b")
+FABRICS = (
+    "7a2e2e",
+    "2f4f6f",
+    "556b4a",
+    "c9b79c",
+    "3a3d42",
+    "b5651d",
+    "8c8f94",
+    "d8d2c4",
+    "6b4a6e",
+    "1f6f6b",
+)
 
 
 @dataclass(frozen=True)
@@ -47,49 +59,14 @@ class Chair:
     arms: str = one_of("none", "none", "bar", "pad", "box")
     arm_height: float = real(0.16, 0.25)
     arm_width: float = real(0.04, 0.08)
-    frame: Rgb = colour(*WOODS)
-    fabric: Rgb = colour(*FABRICS)
-    metal: Rgb = colour("b9bec4", "2c2f33", "e8e8e8", "8d9298")
-
-
-PRIORS: tuple[dict, ...] = (
-    {  # dining chair
-        "base": ("four",), "back": ("panel", "slats", "ladder", "cushion"), "arms": ("none", "none", "bar"),
-        "splay_deg": (0, 5), "back_height": (0.4, 0.62),
-    },
-    {  # Windsor chair
-        "base": ("four",), "back": ("spindles",), "leg_section": ("round",), "splay_deg": (7, 14),
-        "seat_corner": (0.4, 0.9), "back_curve": (0.03, 0.1), "arms": ("none", "bar"), "stretchers": ("sides", "ring"),
-        "leg_size": (0.025, 0.04), "bars": (5, 9),
-    },
-    {  # office chair
-        "base": ("star",), "back": ("cushion", "panel"), "arms": ("none", "pad", "pad"), "seat_thickness": (0.06, 0.1),
-        "seat_corner": (0.3, 0.7), "seat_width": (0.44, 0.56), "back_height": (0.42, 0.78), "back_gap": (0.05, 0.3),
-        "seat_height": (0.42, 0.55), "frame": ("26282b", "3a3d42"),
-    },
-    {  # lounge chair on a bent frame
-        "base": ("sled", "cantilever"), "back": ("cushion", "panel"), "seat_height": (0.36, 0.46), "arms": ("none", "bar", "pad"),
-        "recline_deg": (8, 24), "leg_size": (0.022, 0.032),
-    },
-    {  # armchair
-        "base": ("four",), "back": ("cushion",), "arms": ("box",), "seat_width": (0.52, 0.68), "seat_depth": (0.5, 0.62),
-        "seat_height": (0.36, 0.44), "seat_thickness": (0.16, 0.24), "arm_width": (0.1, 0.2), "back_gap": (0.0, 0.04),
-        "arm_height": (0.14, 0.24), "back_height": (0.34, 0.6), "seat_corner": (0.04, 0.15), "stretchers": ("none",),
-        "back_curve": (0.0, 0.03), "seat_taper": (0.95, 1.0), "leg_size": (0.03, 0.05), "back_taper": (0.95, 1.12),
-        "crest": (0.0, 0.03),
-    },
-    {  # bar stool with a back
-        "base": ("four", "disc", "disc"), "seat_height": (0.62, 0.8), "seat_width": (0.34, 0.42), "seat_depth": (0.34, 0.4),
-        "back_height": (0.16, 0.32), "arms": ("none",), "splay_deg": (3, 8), "stretchers": ("ring",), "back": ("panel", "cushion", "ladder"),
-        "seat_corner": (0.2, 0.95), "bars": (2, 3),
-    },
-)  # fmt: skip
-_CHANCES = (0.27, 0.13, 0.2, 0.14, 0.14, 0.12)
+    frame: tuple[float, float, float] = colour(*WOODS)
+    fabric: tuple[float, float, float] = colour(*FABRICS)
+    metal: tuple[float, float, float] = colour("b9bec4", "2c2f33", "e8e8e8", "8d9298")
 
 
 def sample(rng: np.random.Generator) -> Chair:
-    """A chair of one of the kinds in PRIORS."""
-    return draw(Chair, rng, PRIORS[int(rng.choice(len(PRIORS), p=_CHANCES))])
+    """A chair of one of the kinds in kinds.json."""
+    return draw(Chair, rng, draw_kind("chair", rng))
 
 
 def build(p: Chair, detail: int = 1) -> Model:
@@ -120,10 +97,11 @@ def _seat(model: Model, p: Chair, detail: int) -> None:
     solid = make.slab(outline, (top - p.seat_thickness, top), radius, (0.0, p.seat_crown))
 
     def narrowed(points: np.ndarray) -> np.ndarray:
-        share = (points[..., 1:2] + half[1]) / p.seat_depth
-        return points * np.concatenate([1 + (p.seat_taper - 1) * share, 1 + 0 * share, 1 + 0 * share], -1)
+        share = (points[..., 1] + half[1]) / p.seat_depth
+        factor = 1 + (p.seat_taper - 1) * share
+        return np.stack([factor * points[..., 0], points[..., 1], points[..., 2]], -1)
 
-    model.add(make.Solid(narrowed(solid.vertices), solid.faces, solid.bands), "seat")
+    model.add(solid.bent(narrowed), "seat")
     reach = (half - corner * (1 - np.sqrt(0.5))) * (1 - radius / half)
     for y, name in ((-reach[1], "lower"), (reach[1], "upper")):
         model.keypoint_pair(f"seat_{name}_{{}}", narrowed(np.array([reach[0], y, top])))

@@ -1,13 +1,16 @@
 """Degrees of freedom, declared as fields of a frozen dataclass and drawn field by field.
 
-A category is such a dataclass; a prior narrows some of its fields ("a glider has a long span"), so
-that what belongs together is drawn together while every field stays free by itself.
+A category is such a dataclass; a kind of `kinds.json` narrows some of its fields ("a glider has a
+long span"), so that what belongs together is drawn together while every field stays free by itself.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -41,7 +44,7 @@ def colour(*hexes: str) -> Any:
 def draw(kind: type[T], rng: np.random.Generator, prior: Mapping[str, Any] | None = None) -> T:
     """An instance of the dataclass `kind`, its fields drawn in their order.
 
-    `prior` replaces the domain of the fields that it names: (low, high) for `real` and `whole`, the
+    `prior` replaces the domain of the fields that it names: [low, high] for `real` and `whole`, the
     options for `one_of` and `colour`. Raises KeyError for a name that is no field.
     """
     prior = dict(prior or {})
@@ -54,7 +57,21 @@ def draw(kind: type[T], rng: np.random.Generator, prior: Mapping[str, Any] | Non
     return kind(**values)
 
 
-def draw_value(kind: str, domain: tuple[Any, ...], rng: np.random.Generator) -> Any:
+def draw_kind(category: str, rng: np.random.Generator) -> dict[str, Any]:
+    """The prior of one of the category's kinds, drawn by their chances."""
+    kinds = list(_kinds()[category].values())
+    chances = [kind["chance"] for kind in kinds]
+    prior = dict(kinds[int(rng.choice(len(kinds), p=chances))])
+    del prior["chance"]
+    return prior
+
+
+@cache
+def _kinds() -> dict[str, dict[str, dict[str, Any]]]:
+    return json.loads((Path(__file__).parent / "kinds.json").read_text("utf-8"))
+
+
+def draw_value(kind: str, domain: Sequence[Any], rng: np.random.Generator) -> Any:
     """One value of a field of that kind."""
     if kind == "real":
         return float(rng.uniform(*domain))

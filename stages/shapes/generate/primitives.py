@@ -1,19 +1,20 @@
 """Closed solids: lofts, lathes, sweeps, boxes, cushions, shells.
 
-Every solid is a watertight triangle mesh with shared indices and outward faces. A loft joins rings of
-equally many points; all other solids are lofts. Letters: S rings, P points a ring (even), V vertices,
-F faces. Lengths are in the caller's unit; x to the object's left, -y front, z up.
+Every solid is a watertight triangle mesh with shared indices and outward faces. A loft joins
+rings of equally many points; all other solids are lofts. Letters: S rings, P points a ring (even),
+V vertices, F faces. Lengths are in the caller's unit; x to the object's left, -y front, z up.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-_DOME = np.array([0.35, 0.7, 0.92])  # rings of a dome, as shares of the flat side below it
+_DOME = (0.3, 0.6, 0.85)  # rings of a dome, as shares of the flat side below it
 AXES = {"x": (1, 2, 0), "y": (2, 0, 1), "z": (0, 1, 2)}  # (u, v, along) -> rows of (x, y, z)
 
 
@@ -33,8 +34,12 @@ class Solid:
         """The solid stretched about the origin by positive factors."""
         return replace(self, vertices=self.vertices * np.array([x, y, z]))
 
+    def bent(self, change: Callable[[np.ndarray], np.ndarray]) -> Solid:
+        """The solid with its (V, 3) vertices changed; `change` must keep the inside inside."""
+        return replace(self, vertices=change(self.vertices))
+
     def turned(self, axis: str, angle_deg: float) -> Solid:
-        """The solid turned about an axis through the origin, counter-clockwise seen from its tip."""
+        """The solid turned about an axis, counter-clockwise as seen from the axis' tip."""
         u, v, _ = AXES[axis]
         c, s = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
         turned = self.vertices.copy()
@@ -57,9 +62,9 @@ def loft(
 ) -> Solid:
     """The solid through (S, P, 3) rings, closed at both ends.
 
-    An end is closed flat by a strip between ring points i and P-1-i, or by a fan to a point when `start` or
-    `end` gives one. `bands` (broadcast to (S-1, P)) labels the quads; an end takes the label of
-    the quads beside it, and point `P-1`'s label for the strip.
+    An end is closed flat by a strip between ring points i and P-1-i (right for convex rings), or by
+    a fan to the point that `start` or `end` gives. `bands`, broadcast to (S-1, P), labels the
+    quads; a fan takes the labels of the quads beside it, a strip that of the last one of them.
     """
     rings = np.asarray(rings, np.float64)
     count, points = rings.shape[:2]
@@ -107,7 +112,7 @@ def circle(points: int) -> np.ndarray:
 
 
 def rounded_rectangle(half: tuple[float, float], radius: float, steps: int) -> np.ndarray:
-    """(4 * (steps + 1), 2) points of a centred rectangle with rounded corners, counter-clockwise."""
+    """(4 * (steps + 1), 2) points of a centred rectangle with round corners, counter-clockwise."""
     radius = max(radius, 1e-3 * min(half))  # a corner of several points needs some room
     radius = min(radius, 0.999 * min(half))
     angle = np.linspace(0, np.pi / 2, steps + 1) + np.arange(4)[:, None] * (np.pi / 2)
@@ -142,13 +147,11 @@ def lathe(profile: ArrayLike, points: int, axis: str = "z", bands: ArrayLike = 0
     """
     profile = np.asarray(profile, np.float64)
     labels = np.broadcast_to(np.asarray(bands), len(profile) - 1)
-    poles: list[np.ndarray | None] = [
-        np.array([0, 0, along]) if radius == 0 else None for radius, along in profile[[0, -1]]
-    ]
+    poles = [np.array([0, 0, h]) if radius == 0 else None for radius, h in profile[[0, -1]]]
     keep = slice(poles[0] is not None, len(profile) - (poles[1] is not None))
     ring = profile[keep, :1, None] * circle(points)  # (S, P, 2)
     along = np.broadcast_to(profile[keep, 1, None, None], (*ring.shape[:2], 1))
-    solid = loft(np.concatenate([ring, along], -1), *poles)
+    solid = loft(np.concatenate([ring, along], -1), poles[0], poles[1])
     # The wall takes the inner labels; the ends, the first and the last one where there are points.
     wall = np.repeat(labels[keep.start : keep.stop - 1], 2 * points)
     ends = [
@@ -213,9 +216,9 @@ def bar(low: ArrayLike, high: ArrayLike, size: tuple[float, float], taper: float
     """
     a, b = np.array(size) / 2
     section = [[a, b], [-a, b], [-a, -b], [a, -b]]
-    heading = np.abs(np.asarray(high, np.float64) - np.asarray(low, np.float64))
-    side = (0, 1, 0) if np.argmax(heading) == 0 else (1, 0, 0)
-    return sweep([low, high], section, side, [1.0, taper])
+    path = np.stack([np.asarray(low, np.float64), np.asarray(high, np.float64)])
+    side = (0, 1, 0) if np.argmax(np.abs(path[1] - path[0])) == 0 else (1, 0, 0)
+    return sweep(path, section, side, [1.0, taper])
 
 
 def cushion(
@@ -251,24 +254,40 @@ def slab(
     `crown` domes the lower and the upper side outward; `radius` is at most half the height.
     """
     outline = np.asarray(outline, np.float64)
+    if any(crown):
+        outline = _refined(outline, 4)
     half = np.abs(outline).max(0)
     low, high = span
     turn = np.linspace(0, np.pi / 2, steps + 1)
-    edge = [outline * (1 - d / half) for d in radius * (1 - np.sin(turn))]
-    rise = radius * (1 - np.cos(turn))
-    below, above = (_DOME if c else np.zeros(0) for c in crown)
-    rings = [*(edge[0] * s for s in below), *edge, *edge[::-1], *(edge[0] * s for s in above[::-1])]
-    height = np.concatenate(
-        [
-            low - crown[0] * (1 - below**2),
-            low + rise,
-            high - rise[::-1],
-            high + crown[1] * (1 - above[::-1] ** 2),
-        ]
-    )
-    along = np.broadcast_to(height[:, None, None], (len(height), len(outline), 1))
-    poles = [(0, 0, z) if c else None for c, z in zip(crown, (low - crown[0], high + crown[1]))]
-    return loft(np.concatenate([np.stack(rings), along], -1), *poles)
+    inset, rise = radius * (1 - np.sin(turn)), radius * (1 - np.cos(turn))
+    edge = [
+        np.column_stack([outline * (1 - d / half), np.full(len(outline), r)])
+        for d, r in zip(inset, rise)
+    ]
+    below = [_domed(edge[0], share, -crown[0]) for share in _DOME if crown[0]]
+    above = [_domed(edge[0], share, -crown[1]) for share in _DOME if crown[1]]
+    lower = np.stack([*below, *edge]) + np.array([0, 0, low])
+    upper = np.stack([*above, *edge])[::-1] * np.array([1, 1, -1]) + np.array([0, 0, high])
+    bottom = (0, 0, low - crown[0]) if crown[0] else None
+    top = (0, 0, high + crown[1]) if crown[1] else None
+    return loft(np.concatenate([lower, upper]), bottom, top)
+
+
+def _refined(outline: np.ndarray, pieces: int) -> np.ndarray:
+    """The outline with its four longest edges cut into pieces: a dome on it becomes round."""
+    after = np.roll(outline, -1, axis=0)
+    long = np.argsort(-np.linalg.norm(after - outline, axis=1), kind="stable")[:4]
+    count = np.ones(len(outline), int)
+    count[long] = pieces
+    step = np.concatenate([np.arange(n) / n for n in count])[:, None]
+    return np.repeat(outline, count, axis=0) * (1 - step) + np.repeat(after, count, axis=0) * step
+
+
+def _domed(rim: np.ndarray, share: float, height: float) -> np.ndarray:
+    """The rim shrunk by `share` and raised onto a dome over the rim's bounding rectangle."""
+    ring = rim * [share, share, 1]
+    x, y = (ring[:, :2] / np.abs(rim[:, :2]).max(0)).T
+    return ring + np.outer(height * (1 - x**2) * (1 - y**2), [0, 0, 1])
 
 
 def shell(front: ArrayLike, back: ArrayLike, bands: ArrayLike = 0) -> Solid:
