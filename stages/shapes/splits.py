@@ -74,7 +74,10 @@ def _dealt(
     split_of = {f: given.get(f, "train") for f in sizes}
     if "test" not in given.values():
         free = {f: n for f, n in sizes.items() if f not in given}
-        most = len(free) - ("train" not in given.values())  # one stays to train on
+        # one stays to train on and, of three or more, one to validate on
+        most = len(free) - ("train" not in given.values())
+        if len(free) > 2 and "val" not in given.values():
+            most -= 1
         split_of.update(dict.fromkeys(_chosen(free, test_share, most), "test"))
     if "val" not in given.values():
         train = {f: n for f, n in sizes.items() if split_of[f] == "train"}
