@@ -40,7 +40,7 @@ def average_masks(coverage: torch.Tensor, size: int = MASK) -> torch.Tensor:
     """(..., size, size) area averages of (..., H, H) coverages; thin parts keep their area."""
     if coverage.shape[-1] == size:
         return coverage
-    matrix = torch.from_numpy(area_matrix(coverage.shape[-1], size)).to(coverage.device)
+    matrix = torch.from_numpy(area_matrix(coverage.shape[-1], size)).to(coverage)
     return matrix @ coverage @ matrix.T
 
 
@@ -70,7 +70,7 @@ class ShapeViews:
         return len(self.ids) * self.views
 
     def batch(self, indices: Sequence[int], generator: torch.Generator | None) -> Batch:
-        """The samples of these numbers and their ids, augmented from `generator` if there is one."""
+        """The samples of these numbers and their ids; augmented from `generator` if given."""
         shapes = [self.ids[i // self.views] for i in indices]
         numbers = [i % self.views for i in indices]
         batch: Batch = self.sample_batch(shapes, numbers)
