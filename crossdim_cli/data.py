@@ -28,7 +28,8 @@ from stages.engine.pools import Limits
 from stages.engine.runner import Outcome, Progress, execute, in_slice
 from stages.engine.sources import wanted_from_sources
 from stages.engine.work import Work
-from stages.errors import InputError, UsageError
+from stages.errors import InputError
+from stages.shapes import importing
 from stages.stage import Stage
 from stages.store.fingerprint import safe_name
 from stages.store.workspace import category_of, select_categories
@@ -211,14 +212,16 @@ def _register_import(app: typer.Typer) -> None:
     def run(session: Session) -> None:
         options = session.options
         path = Path(options["path"])
-        sources, root = list_sources(options["format"], path)
+        sources, root = importing.list_sources(options["format"], path)
         limit = options["limit"]
         ids = select_categories(sources, tuple(options["category"]))
         if limit:
             seen: dict[tuple[str, str], int] = {}
             ids = [i for i in ids if _count(seen, (category_of(i), sources[i]["split"])) <= limit]
         params = params_from(stage.params, options)
-        wanted = wanted_from_sources(stage, params, 0, with_digests({i: sources[i] for i in ids}))
+        wanted = wanted_from_sources(
+            stage, params, 0, importing.with_digests({i: sources[i] for i in ids})
+        )
         name = safe_name(options["name"] or root.name, "source name")
         suffix = stage.variant(params).removeprefix("imported")
         origin = {"kind": "import", "format": options["format"], "path": str(path.resolve())}
@@ -226,7 +229,7 @@ def _register_import(app: typer.Typer) -> None:
 
     options = [
         argument("path", Path, "Folder with the data set, or its CSV file."),
-        param("format", Literal["manifest"], "manifest", "Layout of the data set."),
+        param("format", Literal[importing.FORMATS], "manifest", "Layout of the data set."),
         param("name", str, "", "Name of the source in the workspace. Default: the folder's."),
         param("limit", int, 0, "Only the first so many of each category and split.", min=0),
     ]
@@ -243,24 +246,6 @@ def _register_import(app: typer.Typer) -> None:
 def _count(seen: dict[tuple[str, str], int], key: tuple[str, str]) -> int:
     seen[key] = seen.get(key, 0) + 1
     return seen[key]
-
-
-def _list_sources(format: str, path: Path) -> tuple[dict[str, dict[str, Any]], Path]:
-    """The sources of a data set by id, and its root; InputError if it is not there."""
-    from stages.shapes.importing.manifest import read_manifest
-
-    if format != "manifest":
-        raise UsageError(f"unknown format {format!r}", "known: manifest")
-    if not path.exists():
-        raise InputError(f"{path} does not exist", "name the folder of the data set")
-    return read_manifest(path)
-
-
-def with_digests(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The sources with the digest of what their files hold."""
-    from stages.shapes.importing.manifest import source_digest
-
-    return {i: {**source, "digest": source_digest(source)} for i, source in sources.items()}
 
 
 def _list_shapes(session: Session) -> None:

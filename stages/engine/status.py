@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from stages.engine.plan import Selection, State, compare, wanted_from_inputs
@@ -76,7 +77,7 @@ def _sources(source: dict[str, Any], there: list[str]) -> dict[str, dict[str, An
         raise CrossdimError("where these shapes came from is not known any more")
     from stages.shapes.importing import list_sources, with_digests
 
-    sources, _ = list_sources(source["format"], source["path"])
+    sources, _ = list_sources(source["format"], Path(source["path"]))
     return with_digests({i: s for i, s in sources.items() if i in there})
 
 

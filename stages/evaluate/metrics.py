@@ -12,7 +12,10 @@ THRESHOLDS = np.arange(1, 100, dtype=np.int64) / 100
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """(V,) float32 intersection over union of boolean arrays (V, ...); 1 where both are empty."""
+    """(V,) float32 intersection over union of boolean arrays (V, ...); 1 where both are empty.
+
+    One of them may be (1, ...), compared with every view of the other.
+    """
     first = first.reshape(len(first), -1)
     second = second.reshape(len(second), -1)
     both = (first & second).sum(1)

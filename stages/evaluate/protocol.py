@@ -12,7 +12,7 @@ from stages.engine.pools import Limits
 from stages.engine.runner import Progress, execute
 from stages.engine.status import require_fresh
 from stages.errors import CrossdimError, InputError
-from stages.evaluate.reconstruction import STAGE, Params, wanted
+from stages.evaluate.reconstruction import STAGE, Params, validation_iou, wanted
 from stages.evaluate.summary import (
     Table,
     best_threshold,
@@ -64,12 +64,16 @@ def evaluate_reconstruction(
     weights = _best(run)
     params = Params(weights["sha256"], 0.5, data["fingerprint"])
     results = results_of(workspace, run)
-    on_val = workspace.artefact(STAGE.name, f"{run.system}-{run.name}-val")
+    threshold = _known_threshold(results, params)
     if dry_run:
-        todo = _todo(run, params, on_val, artefacts, val) + len(test)
+        todo = len(test)
+        if threshold is not None:
+            params = replace(params, threshold=threshold)
+            todo = _todo(run, params, results, artefacts, test)
         return Report(results, {}, todo=todo)
-    _measure(run, params, on_val, artefacts, val, device, show)
-    params = replace(params, threshold=best_threshold(on_val.refresh(), val))
+    if threshold is None:
+        threshold = best_threshold(validation_iou(run, artefacts, val, device))
+    params = replace(params, threshold=threshold)
     _measure(run, params, results, artefacts, test, device, show)
     results = results.refresh()
     tables = reconstruction_tables(results, test, params.threshold)
@@ -78,6 +82,8 @@ def evaluate_reconstruction(
         "system": run.system,
         "step": weights["step"],
         "seed": record["seed"],
+        "weights": params.weights,
+        "data": params.data,
         "threshold": params.threshold,
         "validation_shapes": len(val),
         "shapes": len(test),
@@ -100,6 +106,16 @@ def _best(run: Run) -> dict[str, Any]:
         ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"the best checkpoint of {run.name} is damaged", "train again") from error
+
+
+def _known_threshold(results: Artefact, params: Params) -> float | None:
+    """The threshold chosen before for the same weights and shapes, None if there is none."""
+    try:
+        summary = json.loads((results.folder / "summary.json").read_bytes())
+        same = (summary["weights"], summary["data"]) == (params.weights, params.data)
+        return float(summary["threshold"]) if same else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _todo(

@@ -84,34 +84,25 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     cameras = camera(told["viewpoint"]), camera(views["viewpoint"])
     nearest, nearest_id = baselines.nearest(truth)
     mean = baselines.mean_shape >= baselines.mean_threshold
-    constant = np.broadcast_to(camera(baselines.viewpoint[None]), cameras[1].shape)
+    constant = camera(baselines.viewpoint[None])  # one view stands for all
     many = len(true_mask)
-
-    def all_views(grid: np.ndarray) -> np.ndarray:
-        return np.broadcast_to(grid, (many, *grid.shape))
-
-    told_pairs = [(solid, 0), (solid, 1), (all_views(truth), 0), (all_views(truth), 1)]
-    base_pairs = [
-        (all_views(mean), constant),
-        (all_views(mean), cameras[1]),
-        (all_views(truth), constant),
-    ]
-    posed, projected = _compare(
-        [(g, cameras[c]) for g, c in told_pairs], truth, cameras[1], true_mask
-    )
-    base_posed, base_projected = _compare(base_pairs, truth, cameras[1], true_mask)
+    compare = _Comparison(truth, cameras[1], true_mask)
+    posed, projected = compare([(solid, 0), (solid, 1), (truth, 0), (truth, 1)], cameras)
+    base_posed, base_projected = compare([(mean, 0), (mean, 1), (truth, 0)], (constant, cameras[1]))
     mean_iou = iou(mean[None], truth[None])
     return {
         "voxels": _bytes(told["voxels"]),
         "mask": _bytes(told["mask"]),
         "viewpoint": told["viewpoint"],
         "true_viewpoint": views["viewpoint"],
-        "voxel_iou": iou_at_thresholds(told["voxels"], all_views(truth)),
+        "voxel_iou": iou_at_thresholds(
+            told["voxels"], np.broadcast_to(truth, told["voxels"].shape)
+        ),
         "rotation_error_deg": _degrees_between(*cameras),
         "mask_iou": iou(told["mask"] >= 0.5, true_mask),
         "posed_iou": posed,
         "projection_iou": projected,
-        "baseline_voxel_iou": np.tile(np.float32([mean_iou[0], nearest]), (many, 1)),
+        "baseline_voxel_iou": np.tile(np.array([mean_iou[0], nearest], np.float32), (many, 1)),
         "baseline_rotation_error_deg": _degrees_between(constant, cameras[1]),
         "baseline_posed_iou": base_posed,
         "baseline_projection_iou": base_projected,
@@ -144,31 +135,51 @@ def _predict(trained: Trained, rgb: np.ndarray, device: str) -> Arrays:
     return {n: torch.cat([p[n] for p in parts]).float().cpu().numpy() for n in names}
 
 
-def _compare(
-    pairs: list[tuple[np.ndarray, np.ndarray]],
-    truth: np.ndarray,
-    true_camera: np.ndarray,
-    true_mask: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """(V, pairs) IoU in the camera's volume, and of the projections, for (grids, cameras) pairs."""
+class _Comparison:
+    """Compares shapes under poses with the true shape under the true poses, view by view."""
+
+    def __init__(self, truth: np.ndarray, true_camera: np.ndarray, true_mask: np.ndarray) -> None:
+        self._volume = _volume(truth, true_camera)
+        self._mask = true_mask
+
+    def __call__(
+        self, pairs: list[tuple[np.ndarray, int]], cameras: tuple[np.ndarray, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(V, pairs) IoU in the camera's volume, and of the projections.
+
+        A pair is a grid, or one a view, and which of `cameras` sees it; one camera may stand for
+        all views.
+        """
+        posed, projected = [], []
+        for grid, number in pairs:
+            seen = cameras[number]
+            posed.append(iou(_volume(grid, seen), self._volume))
+            projected.append(iou(_silhouette(grid, seen), self._mask))
+        return np.stack(posed, 1), np.stack(projected, 1)
+
+
+def _volume(grid: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """(V, 48, 48, 48) bool: grids as equation 7 turns them into the camera's frame."""
+    from stages.geometry.sampling import rotate_voxels
+
+    return (rotate_voxels(*_tensors(grid, rotation), POSED) >= 0.5).numpy()
+
+
+def _silhouette(grid: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """(V, 48, 48) bool: pixels whose ray is more likely to stop than to pass."""
+    from stages.geometry.sampling import Rays, penetration
+
+    grids, rotations_ = _tensors(grid, rotation)
+    return (penetration(grids, rotations_[:, None], Rays(size=POSED))[:, 0] < 0.5).numpy()
+
+
+def _tensors(grid: np.ndarray, rotation: np.ndarray) -> tuple[Any, Any]:
+    """Grids (V, ...) and rotations (V, 3, 3) as float32 tensors; one grid serves all rotations."""
     import torch
 
-    from stages.geometry.sampling import Rays, penetration, rotate_voxels
-
-    def tensor(array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array, np.float32))
-
-    def volume(grid: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-        return (rotate_voxels(tensor(grid), tensor(rotation), POSED) >= 0.5).numpy()
-
-    def silhouette(grid: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-        passed = penetration(tensor(grid), tensor(rotation)[:, None], Rays(size=POSED))
-        return (passed[:, 0] < 0.5).numpy()
-
-    true_volume = volume(np.broadcast_to(truth, (len(true_mask), *truth.shape)), true_camera)
-    posed = [iou(volume(grid, rotation), true_volume) for grid, rotation in pairs]
-    projected = [iou(silhouette(grid, rotation), true_mask) for grid, rotation in pairs]
-    return np.stack(posed, 1), np.stack(projected, 1)
+    grid = np.broadcast_to(grid, (len(rotation), *grid.shape[-3:]))
+    grids, rotations_ = (np.ascontiguousarray(a, np.float32) for a in (grid, rotation))
+    return torch.from_numpy(grids), torch.from_numpy(rotations_)
 
 
 def _masks(coverage: np.ndarray) -> np.ndarray:
@@ -208,6 +219,19 @@ def _trained(folder: str, device: str) -> Trained:
     from stages.train.run import load_model
 
     return load_model(Run(Path(folder)), "best", device=torch.device(device))
+
+
+def validation_iou(
+    run: Run, artefacts: Mapping[str, Artefact], ids: list[str], device: str
+) -> np.ndarray:
+    """(V, 99) voxel IoU at every threshold over all views of these (validation) shapes."""
+    trained = _trained(str(run.folder), device)
+    scores = []
+    for item in ids:
+        truth = artefacts["voxels"].read(item, ("voxels",))["voxels"]
+        told = _predict(trained, artefacts["views"].read(item, ("rgb",))["rgb"], device)["voxels"]
+        scores.append(iou_at_thresholds(told, np.broadcast_to(truth, told.shape)))
+    return np.concatenate(scores)
 
 
 def wanted(

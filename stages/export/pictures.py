@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from stages.export.choose import evaluated, threshold_of
 from stages.geometry.cameras import DISTANCE
 from stages.geometry.mesh import Mesh
-from stages.geometry.voxels import marching_cubes
+from stages.geometry.voxels import to_mesh
 from stages.render import Params as RenderParams
 from stages.render.views import render_views
 from stages.store.workspace import Artefact, Workspace, category_of
@@ -87,8 +88,8 @@ def _row(sources: Sources, item: str, share: float) -> tuple[str, list[np.ndarra
         f"{item}\nIoU {told['voxel_iou'][view, column]:.2f}\n"
         f"pose error {told['rotation_error_deg'][view]:.0f}°"
     )
-    true_mesh = marching_cubes(truth, level=0.5, rgba=_TRUE)
-    told_mesh = marching_cubes(shape, level=sources.threshold, rgba=_TOLD)
+    true_mesh = _surface(truth, 0.5, _TRUE)
+    told_mesh = _surface(shape, sources.threshold, _TOLD)
     return label, [
         seen["rgb"][view],
         _grey(seen["mask"][view]),
@@ -100,9 +101,17 @@ def _row(sources: Sources, item: str, share: float) -> tuple[str, list[np.ndarra
     ]
 
 
-def picture(mesh: Mesh, viewpoint: np.ndarray, size: int = TILE) -> np.ndarray:
-    """(size, size, 3) uint8 view of a mesh; white if it has no faces."""
-    if not len(mesh.faces):
+def _surface(values: np.ndarray, threshold: float, rgba: tuple[float, ...]) -> Mesh | None:
+    """The surface of an occupancy grid over [-0.5, 0.5]^3 in one colour, None if it is empty."""
+    if values.max() <= threshold:
+        return None
+    mesh = to_mesh(values, np.full(3, -0.5), 1.0, threshold)
+    return dataclasses.replace(mesh, material_rgba=np.array([rgba], np.float32))
+
+
+def picture(mesh: Mesh | None, viewpoint: np.ndarray, size: int = TILE) -> np.ndarray:
+    """(size, size, 3) uint8 view of a mesh; white if there is none."""
+    if mesh is None:
         return np.full((size, size, 3), 255, np.uint8)
     return render_views(mesh, viewpoint[None], RenderParams(size=size, backend="numba"))["rgb"][0]
 
