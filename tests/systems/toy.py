@@ -20,7 +20,9 @@ PARAMS = dataclasses.replace(
     depth_samples=24,
     opacity=1.0,
     batch=8,
-    steps=60,
+    steps=90,
+    flip=False,
+    jitter=0.0,
     precision="fp32",
     schedule="constant",
 )
