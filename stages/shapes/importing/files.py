@@ -24,7 +24,7 @@ from stages.store.fingerprint import DIGEST_BYTES, canonical_json
 _CHUNK = 1 << 20
 _NAME = 1024  # longest name of a file that is looked for, in bytes
 _MTL_BYTES = 16 << 20
-_MOST = 10_000  # files that one model may refer to
+_MOST = 2000  # files that one model may refer to
 _PATTERNS = {
     ".obj": re.compile(rb"^[ \t]*mtllib[ \t]+([^\r\n]{1,1024})", re.MULTILINE),
     ".ply": re.compile(rb"^comment[ \t]+texturefile[ \t]+([^\r\n]{1,1024})", re.M | re.I),

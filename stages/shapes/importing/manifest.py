@@ -95,7 +95,7 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
         ) from None
     except csv.Error as error:
         raise InputError(
-            f"{table.name}, line {reader.line_num}: {error}", "mend the line"
+            f"{table.name}, line {reader.reader.line_num}: {error}", "mend the line"
         ) from None
     except OSError as error:
         raise InputError(f"{table} cannot be read: {error.strerror}", "check it") from None

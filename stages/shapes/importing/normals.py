@@ -44,7 +44,7 @@ def _smooth_groups(
     area = np.cross(b - a, c - a)  # (F, 3) twice the area long
     length = np.linalg.norm(area, axis=1, keepdims=True)
     unit = area / np.where(length > 0, length, 1)
-    place = _places(vertices)[faces]  # (F, 3)
+    place = places(vertices)[faces]  # (F, 3)
     one, two = _neighbours(place)  # half-edges 3f + k, from corner k to corner k + 1
     bend = np.einsum("ij,ij->i", unit[one // 3], unit[two // 3])
     smooth = bend > np.cos(np.radians(crease_deg))
@@ -72,10 +72,10 @@ def _next(half_edge: np.ndarray) -> np.ndarray:
     return half_edge + np.where(half_edge % 3 == 2, -2, 1)
 
 
-def _places(vertices: np.ndarray) -> np.ndarray:
-    """(V,) a number for each position, equal where the coordinates are."""
-    rows = np.ascontiguousarray(vertices + 0.0)  # -0.0 becomes 0.0
-    _, place = np.unique(rows.view([("", rows.dtype)] * 3).reshape(-1), return_inverse=True)
+def places(table: np.ndarray) -> np.ndarray:
+    """(V,) a number for each row of a (V, n) table, equal where the rows are."""
+    rows = np.ascontiguousarray(table + 0.0)  # -0.0 becomes 0.0
+    _, place = np.unique(rows.view(np.dtype((np.void, rows[0].nbytes))), return_inverse=True)
     return place.reshape(-1)
 
 

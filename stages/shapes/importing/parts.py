@@ -13,7 +13,7 @@ from PIL import Image
 
 from stages.errors import ItemError
 from stages.geometry.mesh import Mesh
-from stages.shapes.importing.normals import complete_normals
+from stages.shapes.importing.normals import complete_normals, places
 
 MAX_FACES = 20_000_000  # instances can multiply a small file without end
 MAX_COLOURS = 256  # materials that the colours of vertices or faces may become
@@ -108,8 +108,12 @@ def join(parts: Sequence[Part]) -> Mesh:
     materials, face_material = _materials(parts)
     vertices, keep = _normalised(vertices, faces)
     faces, face_material = faces[keep], face_material[keep]
-    rows, faces, normals = complete_normals(vertices, faces, _stacked(parts, "normals", 3))
-    uv = np.nan_to_num(_stacked(parts, "uv", 2), posinf=0, neginf=0)[rows]
+    uv = np.nan_to_num(_stacked(parts, "uv", 2), posinf=0, neginf=0)
+    given = np.nan_to_num(_stacked(parts, "normals", 3), posinf=0, neginf=0)
+    # Vertices that are equal in all become one: STL files have three for every face.
+    place = places(np.concatenate([vertices, uv, given], 1))
+    _, first = np.unique(place, return_index=True)
+    rows, faces, normals = complete_normals(vertices, first[place][faces], given)
     used, face_material = np.unique(face_material, return_inverse=True)
     chosen = [materials[m] for m in used]
     textures = list({id(m.texture): m.texture for m in chosen if m.texture is not None}.values())
@@ -118,7 +122,7 @@ def join(parts: Sequence[Part]) -> Mesh:
         vertices=vertices[rows].astype(np.float32),
         faces=faces.astype(np.int32),
         normals=normals.astype(np.float32),
-        uv=np.clip(uv, -1e6, 1e6).astype(np.float32),
+        uv=np.clip(uv[rows], -1e6, 1e6).astype(np.float32),
         face_material=face_material.reshape(-1).astype(np.int32),
         material_rgba=np.array([m.rgba for m in chosen], np.float32),
         material_texture=np.array([number.get(id(m.texture), -1) for m in chosen], np.int32),

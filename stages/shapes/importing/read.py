@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from stages.errors import ItemError
 from stages.geometry.mesh import Mesh
 from stages.shapes.importing.declared import check_gltf, check_ply, check_stl
@@ -80,7 +82,7 @@ class _Materials:
         self._folder = folder
         self._size = texture_size
         self._described: dict[str, Described] = {}
-        self._textures: dict[str, object] = {}
+        self._textures: dict[str, np.ndarray | None] = {}
         for line in mtllibs(data):
             for name in library_names(line, folder.path):
                 try:
@@ -92,13 +94,15 @@ class _Materials:
         described = self._described.get(name)
         if described is None:
             return PLAIN
-        if described.texture:
+        texture = self._texture(described.texture) if described.texture else None
+        rgb = described.rgb if texture is None else (1.0, 1.0, 1.0)
+        return Material((*rgb, described.alpha), texture)
+
+    def _texture(self, name: str) -> np.ndarray | None:
+        if name not in self._textures:
             try:
-                data = self._folder.get(described.texture)
+                image = open_image(self._folder.get(name), name)
+                self._textures[name] = to_rgba(image, self._size, name)
             except FileNotFoundError:
-                pass
-            else:
-                image = open_image(data, described.texture)
-                rgba = to_rgba(image, self._size, described.texture)
-                return Material((1.0, 1.0, 1.0, described.alpha), rgba)
-        return Material((*described.rgb, described.alpha))
+                self._textures[name] = None
+        return self._textures[name]

@@ -130,9 +130,10 @@ def _textured(part: Part, visual: Any, is_linear: bool, textures: _Textures) -> 
     material = visual.material
     if hasattr(material, "to_pbr") and not hasattr(material, "baseColorFactor"):
         material = material.to_pbr()
-    factor = material.baseColorFactor
+    # PLY has no material: what trimesh makes up for one is left aside
+    factor = material.baseColorFactor if is_linear else None
     rgba = np.ones(4) if factor is None else np.asarray(factor, np.float64) / 255
-    mode = material.alphaMode or (_OPAQUE if is_linear else "BLEND")
+    mode = (material.alphaMode or _OPAQUE) if is_linear else "BLEND"
     if mode == _OPAQUE:
         rgba[3] = 1
     image, uv = material.baseColorTexture, visual.uv
@@ -144,10 +145,9 @@ def _textured(part: Part, visual: Any, is_linear: bool, textures: _Textures) -> 
     colours = visual.vertex_attributes.get("color")
     if colours is not None and len(colours) == len(part.vertices):
         return _coloured(part, rgba * _face_factors(np.asarray(colours), part.faces), is_linear)
-    if factor is None and not is_linear:
+    if not is_linear:
         return replace(part, materials=(PLAIN,))
-    colour = _srgb(rgba[:3]) if is_linear else rgba[:3]
-    return replace(part, materials=(Material((*colour.tolist(), float(rgba[3]))),))
+    return replace(part, materials=(Material((*_srgb(rgba[:3]).tolist(), float(rgba[3]))),))
 
 
 def _face_factors(colours: np.ndarray, faces: np.ndarray) -> np.ndarray:
