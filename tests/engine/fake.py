@@ -33,14 +33,19 @@ SPEC = {
 }
 
 
+REFUSED = "refuse"
+
+
 def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     """Random arrays of the item's seed; ids that contain a verb do what it says instead."""
-    if "refuse" in item.id:
+    if REFUSED in item.id:
         raise ItemError("refused on purpose")
     if "bug" in item.id:
         raise KeyError("a bug in the stage")
     if "crash" in item.id:
         os.kill(os.getpid(), signal.SIGSEGV)
+    if "exit" in item.id:
+        os._exit(3)
     if "slow" in item.id:
         time.sleep(0.02)
     if "hang" in item.id:
