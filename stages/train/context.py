@@ -75,18 +75,22 @@ class System(Protocol):
       which the loop seeds for every step.
     """
 
-    NAME: str
-    SELECT: tuple[str, Literal["max", "min"]]  # metric of `validate` that picks the best checkpoint
-    Params: type
+    @property
+    def NAME(self) -> str: ...
+    @property
+    def SELECT(self) -> tuple[str, str]:
+        """The metric of `validate` that picks the best checkpoint, and "max" or "min"."""
+        ...
+
+    @property
+    def Params(self) -> type: ...
 
     def build(self, params: Any) -> nn.Module: ...
-    def optimizer(self, model: nn.Module, params: Any) -> torch.optim.Optimizer: ...
+    def optimizer(self, model: Any, params: Any) -> torch.optim.Optimizer: ...
     def losses(
-        self, model: nn.Module, batch: dict[str, Any], params: Any, context: Context
+        self, model: Any, batch: dict[str, Any], params: Any, context: Context
     ) -> dict[str, Tensor]: ...
-    def validate(
-        self, model: nn.Module, batch: dict[str, Any], params: Any
-    ) -> dict[str, Tensor]: ...
+    def validate(self, model: Any, batch: dict[str, Any], params: Any) -> dict[str, Tensor]: ...
 
 
 class Split(Protocol):

@@ -67,12 +67,20 @@ class Feed:
             worker_init_fn=ignore_in_worker if workers else None,
             pin_memory=device.type == "cuda",
         )
+        self._iterator: Any = None
 
     def __iter__(self) -> Iterator[Any]:
-        for batch in self._loader:
+        self._iterator = iter(self._loader)
+        for batch in self._iterator:
             if isinstance(batch, CrossdimError):
                 raise batch
             yield batch
+
+    def close(self) -> None:
+        """End the workers. Left to the garbage collector, an exception could keep them alive."""
+        if self._iterator is not None and self._loader.num_workers:
+            self._iterator._shutdown_workers()
+        self._iterator = None
 
 
 class _Errors(Dataset):

@@ -49,6 +49,7 @@ def train(
             run.check(params, options.seed, options.fresh)
         accelerator.wait_for_everyone()
         trainer = Trainer(Job(system, params, data, run, options), accelerator, signals)
+        stack.callback(trainer.close)
         if main and not (trainer.over() and run.exists() and run.record()["status"] == "finished"):
             stack.enter_context(_recorded(run, trainer))
             run.begin(params, options.seed)

@@ -7,6 +7,7 @@ This module imports torch only inside `load_model`: `crossdim status` reads runs
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import importlib.metadata
 import json
@@ -286,6 +287,7 @@ def load_system(name: str) -> Any:
         raise InputError(f"no system is called {name!r}", "run: crossdim train --help") from error
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """The versions that a result may depend on."""
     packages = {name: importlib.metadata.version(name) for name in ("crossdim", "torch", "numpy")}

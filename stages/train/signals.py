@@ -52,9 +52,8 @@ class StopSignals:
 
 
 def ignore_in_worker(_: int) -> None:
-    """For processes that prepare batches: Ctrl-C reaches the whole group, this one must go on.
-
-    They end when the training does.
+    """For processes that prepare batches: signals to the whole group must not reach them, since
+    the training needs a batch more to come to its end. It ends them, or they see that it is gone.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -49,6 +49,7 @@ class TrainState:
     best: float | None = None
     best_step: int = 0
     stale: int = 0  # validations since the best
+    rate: float = 0.0  # learning rate of the last update
     seconds: float = 0.0  # of training, over all sessions
     summed: int = 0  # steps in `sums`
     sums: dict[str, float] = field(default_factory=dict)  # of the losses since the last row
@@ -63,14 +64,15 @@ class Trainer:
         self.world, rank = accelerator.num_processes, accelerator.process_index
         options, params, folder = job.options, job.params, job.run.checkpoints
         saved = None
-        if (folder / "last.json").exists() or (folder / "best.json").exists():
+        if options.resume == "best" or (folder / "last.json").exists():
             saved = checkpoint.load(folder, options.resume, job.system.NAME)
         self.state = TrainState(**saved.state) if saved else TrainState()
         self.learner = Learner(job.system, params, options.seed, accelerator, saved)
+        self.board: Any = None
         if self.main:
+            if options.tensorboard:
+                self.board = open_tensorboard(job.run.folder / "tensorboard", self.state.step)
             self.metrics = Metrics(job.run.metrics, self.state.step)
-            folder = job.run.folder / "tensorboard"
-            self.board = open_tensorboard(folder, self.state.step) if options.tensorboard else None
         train = TrainBatches(job.data.train, options.seed, params.batch, rank, self.world)
         steps = range(self.state.step, params.steps)
         self.train_feed = Feed(train, steps, options.workers, self.device)
@@ -79,7 +81,7 @@ class Trainer:
         self.began = self.saved = time.monotonic()
         self.seconds_before, self.saved_step = self.state.seconds, self.state.step
         self.interrupted = self.late = False
-        self.rate = self.pace = 0.0  # learning rate; seconds a step, smoothed
+        self.pace = 0.0  # seconds a step, smoothed
         self.losses: dict[str, float] = {}
         self.scores: dict[str, float] = {}
 
@@ -106,6 +108,13 @@ class Trainer:
         seconds = time.monotonic() - self.began
         return TrainResult(self.state.step, self.state.best, seconds, reason)
 
+    def close(self) -> None:
+        """End the workers, close what is open."""
+        self.train_feed.close()
+        self.val_feed.close()
+        if self.board:
+            self.board.close()
+
     def over(self) -> str:
         """Why no further step is made, or nothing; the same on all processes."""
         state, patience = self.state, self.job.options.patience
@@ -125,8 +134,8 @@ class Trainer:
         state, start = self.state, time.monotonic()
         losses = self.learner.losses(batch, state.step)
         self.losses = self._agree(losses)
-        self._check_finite(batch)
-        self.rate = self.learner.update(losses["loss"], state.step)
+        self._check_finite(losses, batch)
+        state.rate = self.learner.update(losses["loss"], state.step)
         state.step += 1
         state.summed += 1
         for name, value in self.losses.items():
@@ -148,13 +157,15 @@ class Trainer:
         self.interrupted, self.late = interrupted > 0, late_ones > 0
         return dict(zip(losses, values))
 
-    def _check_finite(self, batch: Mapping[str, Any]) -> None:
+    def _check_finite(self, losses: Mapping[str, torch.Tensor], batch: Mapping[str, Any]) -> None:
         bad = [name for name, value in self.losses.items() if not math.isfinite(value)]
         if not bad:
             return
         name = next((name for name in bad if name != "loss"), "loss")  # a term, not their sum
         ids = [str(i) for i in batch.get("id", [])]
         among = f" (batch: {', '.join(ids[:8])}{', ...' if len(ids) > 8 else ''})" if ids else ""
+        if losses[name].isfinite():
+            among = " (in another process)"
         raise CrossdimError(
             f"{name} is {self.losses[name]} at step {self.state.step + 1}{among}",
             f"the checkpoint of step {self.saved_step} is kept; lower the learning rate, or look"
@@ -211,7 +222,7 @@ class Trainer:
         state.sums, state.summed = {}, 0
         if not self.main:
             return
-        when = {"step": state.step, "seconds": self._seconds(), "lr": self.rate}
+        when = {"step": state.step, "seconds": self._seconds(), "lr": state.rate}
         row = {**when, **means, **scores}
         self.metrics.append(row)
         if self.board:
@@ -223,12 +234,11 @@ class Trainer:
         state.seconds = self._seconds()
         if self.main:
             self.metrics.sync()
-            about = job.run.about
             content = checkpoint.Checkpoint(
                 system=job.system.NAME,
                 params=params_json(job.params),
                 seed=job.options.seed,
-                inputs=about.selection.fingerprint if about else "",
+                inputs=job.run.record()["data"]["fingerprint"],
                 step=state.step,
                 state=asdict(state),
                 weights=checkpoint.snapshot_weights(self.learner.model),
