@@ -19,6 +19,7 @@ MAX_FACES = 20_000_000  # instances can multiply a small file without end
 MAX_COLOURS = 256  # materials that the colours of vertices or faces may become
 # Below this share of the squared diagonal, all faces together are a point or a line.
 _MIN_AREA = 1e-10
+_FAR = 1e100  # squares of coordinates must be numbers
 _NO_AREA = 1e-16  # of one face, likewise: nothing that float32 vertices could still show
 
 
@@ -166,12 +167,12 @@ def _normalised(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np
     for _ in range(2):  # the box is that of the faces with an area, the area relative to the box
         used = vertices[np.unique(faces[keep])]
         low, high = used.min(0), used.max(0)
-        diagonal = float(np.linalg.norm(high / 2 - low / 2)) * 2
-        if not np.isfinite(diagonal):
-            raise ItemError("its extent is not finite")
-        if diagonal <= 1e-300:
+        if max(-low.min(), high.max()) > _FAR:
+            raise ItemError(f"it has coordinates beyond {_FAR:g}")
+        diagonal = float(np.linalg.norm(high - low))
+        if diagonal <= 1 / _FAR:
             raise ItemError("it has no extent: all its vertices are one point")
-        vertices = (vertices - (low / 2 + high / 2)) / diagonal
+        vertices = (vertices - (low + high) / 2) / diagonal
         corners = vertices[faces]
         area = np.linalg.norm(
             np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1

@@ -59,6 +59,8 @@ def read_obj(text: str, material: Callable[[str], Material]) -> list[Part]:
     for index, count, what in zip((v, vt, vn), counts, ("vertex", "vt", "vn")):
         if len(index) and index.max() >= count:
             raise ItemError(f"a face names {what} {index.max() + 1}, there are {count}")
+    if positions.shape[1] != 3:
+        raise ItemError("a line of vertices is damaged")
     used, faces = _combined(v, vt, vn, counts)
     v, vt, vn = v[used], vt[used], vn[used]
     starts = np.array([start for start, _ in lines.runs])
