@@ -47,7 +47,7 @@ class Car:
     rear: str = one_of("closed", "closed", "panel", "bed", "box")
     windows: int = whole(1, 3)  # on a side
     box_height: float = real(0.75, 1.25)  # of a truck's box over the cabin's height
-    spoiler: str = one_of("none", "none", "lip")
+    spoiler: str = one_of("none", "none", "lip", "wing")
     rack: bool = one_of(False, False, True)
     cladding: bool = one_of(False, False, True)
     grille: float = real(0.3, 0.62)  # share of the width

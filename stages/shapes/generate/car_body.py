@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stages.shapes.generate.car import Car
 
 # Half a section of the body from below to above: share of the height, share of the half width.
-_RISE = np.array([0.0, 0.0, 0.05, 0.17, 0.45, 0.66, 0.84, 0.94, 1.0, 1.015])
+_RISE = np.array([-0.01, 0.0, 0.05, 0.17, 0.45, 0.66, 0.84, 0.94, 1.0, 1.015])
 _WIDTH = np.array([0.5, 0.9, 0.965, 0.99, 1.0, 0.985, 0.955, 0.9, 0.8, 0.4])
 OPEN = ("bed", "box")  # the body ends at the load floor behind the cab
 _SEAM = 0.018  # metres between two doors

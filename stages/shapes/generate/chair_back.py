@@ -19,7 +19,7 @@ Value = float | np.ndarray
 
 
 class Back:
-    """The back of a chair: a curved, reclined surface, u = -1 (right) to 1 (left), v = 0 to 1 up."""
+    """The back of a chair: a curved surface; u is -1 right, 1 left, v is 0 below, 1 above."""
 
     def __init__(self, p: Chair) -> None:
         self.p = p

@@ -92,16 +92,15 @@ def smooth_corners(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray,
     Corners at a vertex belong together when one can walk from face to face between them across
     edges that bend by less than CREASE_DEG. Every edge must have two faces (closed parts).
     Returns (3F,) the group of each corner, numbered from 0, and (groups, 3) float64 unit normals:
-    area-weighted means of the faces, so that large flat faces stay flat beside rounded edges.
+    means of the faces, weighted by area (large flat faces stay flat beside rounded edges) and by
+    the angle at the corner (it does not matter which diagonal cuts a quad).
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     count = 3 * len(faces)
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    area = np.cross(b - a, c - a)
-    length = np.linalg.norm(area, axis=1, keepdims=True)
-    unit = area / np.where(length > 0, length, 1)
+    area, angle = _areas_and_angles(vertices[faces])
+    unit = area / np.linalg.norm(area, axis=1, keepdims=True)
     # Half-edge k of a face runs from corner k to corner k + 1; its twin runs the other way.
     tail, head = faces, np.roll(faces, -1, axis=1)
     key = (np.minimum(tail, head) * len(vertices) + np.maximum(tail, head)).reshape(-1)
@@ -114,8 +113,14 @@ def smooth_corners(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray,
     rows, columns = np.concatenate([one, after]), np.concatenate([after_two, two])
     graph = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(count, count))
     groups, label = connected_components(graph, directed=False)
-    total = np.stack(
-        [np.bincount(label, np.repeat(area[:, k], 3), minlength=groups) for k in range(3)], -1
-    )
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    return label, total / np.where(length > 0, length, 1)
+    weighted = (angle[..., None] * area[:, None]).reshape(-1, 3)
+    total = np.stack([np.bincount(label, weighted[:, k], minlength=groups) for k in range(3)], -1)
+    return label, total / np.linalg.norm(total, axis=1, keepdims=True)
+
+
+def _areas_and_angles(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of (F, 3, 3) faces: (F, 3) normals as long as twice the area, (F, 3) angles in radians."""
+    edge = np.roll(corners, -1, axis=1) - corners  # from corner k to corner k + 1
+    unit = edge / np.linalg.norm(edge, axis=2, keepdims=True)
+    cosine = -np.einsum("fki,fki->fk", unit, np.roll(unit, 1, axis=1))
+    return np.cross(edge[:, 0], -edge[:, 2]), np.arccos(np.clip(cosine, -1, 1))

@@ -69,8 +69,9 @@ def loft(
     rings = np.asarray(rings, np.float64)
     count, points = rings.shape[:2]
     tops, quads = _tube_faces(count, points)
-    labels = np.broadcast_to(np.asarray(bands), (count - 1, points))
-    vertices, faces, label = [rings.reshape(-1, 3)], [quads], [np.repeat(labels.reshape(-1), 2)]
+    labels = np.broadcast_to(np.asarray(bands), (max(count - 1, 1), points))
+    vertices, faces = [rings.reshape(-1, 3)], [quads]
+    label = [np.repeat(labels[: count - 1].reshape(-1), 2)]
     size = count * points
     for pole, first, row, sign in ((start, 0, 0, 1), (end, size - points, -1, -1)):
         if pole is None:
@@ -108,7 +109,9 @@ def _outward(vertices: np.ndarray, faces: np.ndarray, bands: np.ndarray) -> Soli
 def circle(points: int) -> np.ndarray:
     """(points, 2) points of the unit circle, counter-clockwise, half a step off the first axis."""
     angle = (np.arange(points) + 0.5) * (2 * np.pi / points)
-    return np.stack([np.cos(angle), np.sin(angle)], -1)
+    points_of_circle = np.stack([np.cos(angle), np.sin(angle)], -1)
+    points_of_circle.setflags(write=False)  # it is cached
+    return points_of_circle
 
 
 def rounded_rectangle(half: tuple[float, float], radius: float, steps: int) -> np.ndarray:
@@ -268,9 +271,10 @@ def slab(
     above = [_domed(edge[0], share, -crown[1]) for share in _DOME if crown[1]]
     lower = np.stack([*below, *edge]) + np.array([0, 0, low])
     upper = np.stack([*above, *edge])[::-1] * np.array([1, 1, -1]) + np.array([0, 0, high])
-    bottom = (0, 0, low - crown[0]) if crown[0] else None
-    top = (0, 0, high + crown[1]) if crown[1] else None
-    return loft(np.concatenate([lower, upper]), bottom, top)
+    rings = np.concatenate([lower, upper])
+    if not any(crown):
+        return loft(rings)
+    return loft(rings, (0, 0, low - crown[0]), (0, 0, high + crown[1]))
 
 
 def _refined(outline: np.ndarray, pieces: int) -> np.ndarray:
