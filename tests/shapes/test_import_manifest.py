@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import pickle
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -292,3 +294,14 @@ def test_digest_opens_nothing_outside_and_ends(tmp_path: Path) -> None:
     assert len(source_digest(source(root, "many.obj"))) == 32
     with pytest.raises(ItemError, match="more than 2000 files"):
         references(root / "many.obj")
+
+
+def test_listing_sources_imports_nothing_heavy(tmp_path: Path) -> None:
+    manifest(tmp_path, "x,car,x.obj,+z,-y,,,,,")
+    code = (
+        "import sys; from stages.shapes.importing import list_sources, with_digests\n"
+        f"with_digests(list_sources('manifest', {str(tmp_path)!r})[0])\n"
+        "print([m for m in ('trimesh', 'PIL', 'scipy', 'torch', 'numba') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -6,7 +6,7 @@ Letters: V vertices, F faces, M materials.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -74,6 +74,17 @@ def from_colours(rgba: np.ndarray) -> tuple[list[Material], np.ndarray]:
         colours, index = np.unique(np.asarray(few.convert("RGBA"))[0], axis=0, return_inverse=True)
         index = index.reshape(-1)
     return [Material(tuple((c / 255).tolist())) for c in colours], index
+
+
+def painted(part: Part, rgba: np.ndarray) -> Part:
+    """The part with (F, 4) uint8 colours of faces."""
+    materials, index = from_colours(rgba)
+    return replace(part, materials=materials, face_material=index)
+
+
+def face_colours(rgba: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """(F, 4) uint8: the mean colour of each face's corners, of (V, 4) colours 0..255."""
+    return np.rint(np.clip(np.nan_to_num(rgba[faces]), 0, 255).mean(1)).astype(np.uint8)
 
 
 def check(part: Part) -> Part:

@@ -20,8 +20,15 @@ from PIL import Image
 from stages.errors import ItemError
 from stages.shapes.importing.folder import Folder
 from stages.shapes.importing.images import to_rgba
-from stages.shapes.importing.parts import MAX_FACES, PLAIN, Material, Part, check, from_colours
-from stages.shapes.importing.text import face_colours
+from stages.shapes.importing.parts import (
+    MAX_FACES,
+    PLAIN,
+    Material,
+    Part,
+    check,
+    face_colours,
+    painted,
+)
 
 _OPAQUE, _MASK = "OPAQUE", "MASK"
 
@@ -121,8 +128,7 @@ def _coloured(part: Part, rgba: np.ndarray, is_linear: bool) -> Part:
     """The part with a colour for each face, (F, 4) in 0..1."""
     if is_linear:
         rgba = np.concatenate([_srgb(rgba[:, :3]), rgba[:, 3:]], 1)
-    materials, index = from_colours(np.rint(rgba * 255).astype(np.uint8))
-    return replace(part, materials=materials, face_material=index)
+    return painted(part, np.rint(rgba * 255).astype(np.uint8))
 
 
 def _textured(part: Part, visual: Any, is_linear: bool, textures: _Textures) -> Part:

@@ -9,16 +9,15 @@ colours.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Any
 
 import numpy as np
 
 from stages.errors import ItemError
-from stages.shapes.importing.parts import PLAIN, Material, Part, fan, from_colours
+from stages.shapes.importing.parts import PLAIN, Material, Part, face_colours, fan, painted
 
-_OFF_COLUMNS = {"OFF": 0, "COFF": 0, "NOFF": 3, "CNOFF": 3}  # before the colour, after x y z
+_OFF_COLUMNS = {"OFF": 3, "COFF": 3, "NOFF": 6, "CNOFF": 6}  # of a vertex before its colour
 
 
 def _numbers(rows: Sequence[Sequence[str]], dtype: type, what: str) -> np.ndarray:
@@ -63,32 +62,23 @@ def read_obj(text: str, material: Callable[[str], Material]) -> list[Part]:
         raise ItemError("a line of vertices is damaged")
     used, faces = _combined(v, vt, vn, counts)
     v, vt, vn = v[used], vt[used], vn[used]
-    starts = np.array([start for start, _ in lines.runs])
-    names = {name: n for n, name in enumerate(dict.fromkeys(name for _, name in lines.runs))}
-    run = np.searchsorted(starts, polygon, side="right") - 1
-    materials: Sequence[Material] = [material(name) for name in names]
-    face_material = np.array([names[name] for _, name in lines.runs])[run]
     faces = faces[polygons]
+    part = Part(
+        vertices=positions[v],
+        faces=faces,
+        normals=_chosen(lines.vn, vn, 3, "vn"),
+        uv=_chosen(lines.vt, vt, 2, "vt"),
+    )
+    names = {name: n for n, name in enumerate(dict.fromkeys(name for _, name in lines.runs))}
+    materials = [material(name) for name in names]
     if all(m is PLAIN for m in materials) and all(len(row) >= 6 for row in lines.v):
         rgb = _numbers([row[3:6] for row in lines.v], np.float64, "vertices")
         scale = 1 if rgb.max() > 1 else 255  # some write 0..255
         rgba = np.concatenate([rgb * scale, np.full((len(rgb), 1), 255)], 1)
-        materials, face_material = from_colours(face_colours(rgba[v], faces))
-    return [
-        Part(
-            vertices=positions[v],
-            faces=faces,
-            materials=materials,
-            face_material=face_material,
-            normals=_chosen(lines.vn, vn, 3, "vn"),
-            uv=_chosen(lines.vt, vt, 2, "vt"),
-        )
-    ]
-
-
-def face_colours(rgba: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """(F, 4) uint8: the mean colour of each face's corners, of (V, 4) colours 0..255."""
-    return np.rint(np.clip(np.nan_to_num(rgba[faces]), 0, 255).mean(1)).astype(np.uint8)
+        return [painted(part, face_colours(rgba[v], faces))]
+    run = np.searchsorted([start for start, _ in lines.runs], polygon, side="right") - 1
+    rows = np.array([names[name] for _, name in lines.runs])[run]
+    return [replace(part, materials=materials, face_material=rows)]
 
 
 def _collect(text: str) -> _Obj:
@@ -213,17 +203,15 @@ def read_off(text: str) -> list[Part]:
     faces = _numbers(words, np.int64, "faces")[triangles]
     if faces.size and (faces.min() < 0 or faces.max() >= n_vertices):
         raise ItemError(f"a face names a vertex that is none of the {n_vertices}")
-    first = 3 + _OFF_COLUMNS[kind]
-    colours: dict[str, Any] = {}
-    if "C" in kind and all(len(row) >= first + 3 for row in rows):
-        rgba = _rgba([row[first : first + 4] for row in rows])
-        colours["materials"], colours["face_material"] = from_colours(face_colours(rgba, faces))
-    elif polygons and all(len(row) >= size + 4 for row, size in zip(polygons, sizes)):
-        rgba = _rgba([row[1 + size : 5 + size] for row, size in zip(polygons, sizes)])
-        colours["materials"], index = from_colours(np.rint(rgba).astype(np.uint8))
-        colours["face_material"] = index[polygon]
     normals = _numbers([row[3:6] for row in rows], np.float64, "vertices") if "N" in kind else None
-    return [Part(vertices, faces, normals=normals, **colours)]
+    part = Part(vertices, faces, normals=normals)
+    first = _OFF_COLUMNS[kind]
+    if "C" in kind and all(len(row) >= first + 3 for row in rows):
+        return [painted(part, face_colours(_rgba([row[first : first + 4] for row in rows]), faces))]
+    if polygons and all(len(row) >= size + 4 for row, size in zip(polygons, sizes)):
+        rgba = _rgba([row[1 + size : 5 + size] for row, size in zip(polygons, sizes)])
+        return [painted(part, np.rint(rgba).astype(np.uint8)[polygon])]
+    return [part]
 
 
 def _off_header(lines: list[list[str]]) -> tuple[str, tuple[int, int], int]:

@@ -1,0 +1,144 @@
+"""Real models: every format of the open models, beside another reader, and two hostile files."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from stages.errors import ItemError
+from stages.geometry.mesh import Mesh
+from stages.shapes.importing import STAGE, Params, list_sources, process, with_digests
+from stages.shapes.importing.read import read_mesh
+from stages.stage import Arrays, Item
+from stages.store.shard import encode_item
+
+# Of each category and format some: textured and plain, one with dead texture paths (cc-0-bed1).
+CHOSEN = (
+    "airplane/747-744",
+    "airplane/f16",
+    "airplane/c172-c172p",
+    "car/torcs-155-dtm",
+    "car/scopia-van",
+    "chair/cc-0-oakchair",
+    "chair/scopia-chair",
+    "sofa/cc-0-couch",
+    "sofa/katorlegaz-mid-century-sofa",
+    "table/scopia-round-table",
+    "table/cc-by-biurko3",
+    "bed/cc-0-bed1",
+    "bed/cc-by-juniorbed",
+)
+
+
+@pytest.fixture(scope="module")
+def sources(shared_data: Path) -> dict[str, dict]:
+    return list_sources("manifest", shared_data / "openmodels")[0]
+
+
+@pytest.fixture(scope="module")
+def imported(sources: dict[str, dict]) -> dict[str, Arrays]:
+    rng = np.random.default_rng(0)
+    return {i: process(Item(i, {}, sources[i]), Params(), rng) for i in CHOSEN}
+
+
+def test_the_whole_manifest(sources: dict[str, dict]) -> None:
+    assert len(sources) == 213
+    counts = {c: sum(i.startswith(f"{c}/") for i in sources) for c in ("airplane", "car", "bed")}
+    assert counts == {"airplane": 93, "car": 20, "bed": 11}
+    digests = with_digests({i: sources[i] for i in CHOSEN})
+    assert len({s["digest"] for s in digests.values()}) == len(CHOSEN)
+
+
+def test_shapes_are_canonical_and_fit_the_spec(imported: dict[str, Arrays]) -> None:
+    for item, arrays in imported.items():
+        assert encode_item(STAGE.spec, arrays)
+        mesh = Mesh.from_arrays(arrays)
+        low, high = mesh.bounds().astype(float)
+        assert np.abs(low + high).max() < 1e-6
+        assert np.linalg.norm(high - low) == pytest.approx(1, abs=1e-6)
+        assert np.linalg.norm(mesh.normals, axis=1) == pytest.approx(
+            np.ones(len(mesh.normals)), abs=1e-5
+        )
+        assert len(mesh.faces) > 50, item
+        assert arrays["split"] in (b"train", b"test")
+
+
+def half(mesh: Mesh, axis: int, sign: int, share: float = 0.25) -> np.ndarray:
+    """Points of the outer part of a mesh along an axis, spread over its faces by area."""
+    shape = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    points, _ = trimesh.sample.sample_surface(shape, 4000, seed=0)
+    low, high = mesh.bounds()[:, axis]
+    edge = high - share * (high - low) if sign > 0 else low + share * (high - low)
+    return points[sign * points[:, axis] > sign * edge]
+
+
+def test_up_and_front_are_where_they_should_be(imported: dict[str, Arrays]) -> None:
+    meshes = {i: Mesh.from_arrays(a) for i, a in imported.items()}
+    for item in ("airplane/747-744", "airplane/f16", "airplane/c172-c172p"):
+        # the fin stands up at the back, higher than a propeller in front
+        tail, nose = half(meshes[item], 1, 1), half(meshes[item], 1, -1)
+        assert tail[:, 2].max() > nose[:, 2].max() + 0.02, item
+    for item in ("chair/cc-0-oakchair", "chair/scopia-chair", "sofa/cc-0-couch"):
+        # the back rest is up and behind: the upper part lies behind the lower one
+        top, bottom = half(meshes[item], 2, 1), half(meshes[item], 2, -1)
+        assert top[:, 1].mean() > bottom[:, 1].mean() + 0.05, item
+    # the bonnet of a car is lower than its roof, the boot is not as long
+    van = meshes["car/scopia-van"]
+    assert half(van, 1, -1, 0.15)[:, 2].max() < half(van, 1, 1, 0.15)[:, 2].max() - 0.05
+    # left and right alike
+    for item in ("airplane/747-744", "car/torcs-155-dtm", "bed/cc-by-juniorbed"):
+        size = np.diff(meshes[item].bounds(), axis=0)[0]
+        assert abs(half(meshes[item], 1, -1)[:, 0].mean()) < 0.05 * size[0], item
+
+
+def surface(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Of a surface, in numbers that do not depend on order or cutting: area and its moments."""
+    corners = np.asarray(vertices, float)[faces]
+    area = np.linalg.norm(
+        np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1
+    )
+    middle = corners.mean(1)
+    return np.concatenate([[area.sum()], area @ middle, area @ middle**2])
+
+
+@pytest.mark.parametrize("item", CHOSEN)
+def test_geometry_agrees_with_trimesh(sources: dict[str, dict], item: str) -> None:
+    path = Path(sources[item]["root"]) / sources[item]["path"]
+    mesh, _ = read_mesh(path, 16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # trimesh's own, about images
+        other = trimesh.load_scene(path, process=False).to_mesh()
+    used = other.vertices[np.unique(other.faces)]
+    low, high = used.min(0), used.max(0)
+    vertices = (other.vertices - (low + high) / 2) / np.linalg.norm(high - low)
+    # float32 sums over up to 10^5 faces; faces without an area are left out here
+    assert surface(mesh.vertices, mesh.faces) == pytest.approx(
+        surface(vertices, other.faces), abs=1e-4
+    )
+
+
+def test_textures_and_dead_paths(imported: dict[str, Arrays]) -> None:
+    oak = Mesh.from_arrays(imported["chair/cc-0-oakchair"])
+    assert oak.textures
+    brown = np.concatenate([t.reshape(-1, 4) for t in oak.textures]).mean(0)
+    assert brown[0] > brown[1] > brown[2]
+    assert max(max(t.shape[:2]) for t in oak.textures) <= 512
+    bed = imported["bed/cc-0-bed1"]
+    assert b"not found: C:/Documents" in bed["source"].item()
+    assert len(bed["material_rgba"]) > 1
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("draco_coupe.glb", "KHR_draco_mesh_compression"),
+        ("meshopt_car-compact.glb", "EXT_meshopt_compression|KHR_mesh_quantization"),
+    ],
+)
+def test_files_that_other_loaders_get_wrong(shared_data: Path, name: str, reason: str) -> None:
+    with pytest.raises(ItemError, match=f"needs the glTF extension ({reason})"):
+        read_mesh(shared_data / "hostile" / name, 512)
