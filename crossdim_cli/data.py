@@ -229,7 +229,7 @@ def _register_import(app: typer.Typer) -> None:
 
     options = [
         argument("path", Path, "Folder with the data set, or its CSV file."),
-        param("format", Literal[importing.FORMATS], "manifest", "Layout of the data set."),
+        param("format", Literal[tuple(importing.FORMATS)], "manifest", "Layout of the data set."),
         param("name", str, "", "Name of the source in the workspace. Default: the folder's."),
         param("limit", int, 0, "Only the first so many of each category and split.", min=0),
     ]

@@ -19,6 +19,8 @@ EPILOG = (
     "Exit codes: 0 done; 1 some items or the training failed; 2 usage or configuration; "
     "3 an input is missing or stale; 4 the environment lacks something; 130 Ctrl-C."
 )
+# The base of typer's own usage errors, which it does not export: BadParameter < UsageError < this.
+CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 
 
 class Terminated(BaseException):
@@ -59,7 +61,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except typer.BadParameter.__mro__[2] as error:  # typer's own usage errors
+    except CLICK_ERROR as error:
         return _usage(error)
     except typer.Exit as error:
         return error.exit_code

@@ -30,7 +30,7 @@ def check(result, code: int, message: str, hint: str) -> None:  # type: ignore[n
     [
         ("voxelize --res 0", 2, "--res", "run: crossdim voxelize --help"),
         ("voxelize --res 5000", 4, "res 5000 needs about", "use --res"),
-        ("voxelize --category cars", 2, "no category 'cars'", "there are: chair"),
+        ("voxelize --category lamp", 2, "no category 'lamp'", "there are: chair"),
         ("voxelize --category chairs", 2, "no category 'chairs'", "did you mean chair?"),
         ("voxelize --fill solids", 2, "--fill", "run: crossdim voxelize --help"),
         ("voxelise", 2, "No such command 'voxelise'", "run: crossdim --help"),
