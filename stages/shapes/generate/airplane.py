@@ -80,8 +80,8 @@ def build(p: Airplane, detail: int = 1) -> Model:
             "tyre": rgb("1d1f21"),
         }
     )  # fmt: skip
-    hull = Hull.of(p, detail)
-    model.add(hull.solid, "paint", "line", "belly", "rear", "glass")
+    hull = Hull(p)
+    model.add(hull.solid(detail), "paint", "line", "belly", "rear", "glass")
     model.keypoint("tail", hull.axis(1.0))
     _cabin(model, p, hull, detail)
     wing = _wings(model, p, hull, detail)

@@ -26,31 +26,27 @@ class Hull:
     """The fuselage: elliptic sections of varying size on a bent axis, t = 0 nose to t = 1 tail."""
 
     p: Airplane
-    solid: Solid
 
-    @classmethod
-    def of(cls, p: Airplane, detail: int) -> Hull:
-        """The hull with its faces labelled paint, line, belly, rear, glass (bands 0 to 4)."""
-        hull = cls(p, None)  # type: ignore[arg-type]
+    def solid(self, detail: int) -> Solid:
+        """The hull's faces. Bands: paint, line, belly, rear, glass."""
+        p = self.p
         nose = p.nose_length * (1 - np.cos(np.pi / 2 * np.linspace(0.12, 1, 9 * detail)))
         end = 1 - p.tail_length
-        t = np.concatenate(
-            [nose, np.linspace(p.nose_length, end, 5), np.linspace(end, 1, 9 * detail)]
-        )
-        t = np.concatenate([t, *([hull._panes().reshape(-1)] if p.cabin == "side" else [])])
-        t = np.unique(np.round(t, 4))
+        trunk, tail = np.linspace(p.nose_length, end, 5), np.linspace(end, 1, 9 * detail)
+        panes = self._panes().reshape(-1) if p.cabin == "side" else np.zeros(0)
+        t = np.unique(np.round(np.concatenate([nose, trunk, tail, panes]), 4))
         t = np.delete(t, np.flatnonzero(np.diff(t) < 0.0015) + 1)
         half = np.interp(np.linspace(0, 10, 10 * detail + 1), np.arange(11), _ANGLES)
         angle = np.radians(np.concatenate([half, 180 - half[::-1]]))
-        size, axis = hull._size(t), hull._axis(t)
+        size, axis = self._size(t), self._axis(t)
         ring = size[:, None] * np.stack([np.cos(angle), np.sin(angle)], -1)  # (S, P, 2)
         rings = np.stack(
             [ring[..., 0], np.broadcast_to(t[:, None] - 0.5, ring.shape[:2]), ring[..., 1]], -1
         )
-        rings[..., 2] *= np.where(rings[..., 2] > 0, hull._roof(t)[:, None], 1)
+        rings[..., 2] *= np.where(rings[..., 2] > 0, self._roof(t)[:, None], 1)
         rings[..., 2] += axis[:, None]
-        bands = hull._bands(0.5 * (t[1:] + t[:-1])[:, None], np.degrees(_middle(angle)))
-        return cls(p, make.loft(rings, hull.axis(0.0), hull.axis(1.0), bands))
+        bands = self._bands(0.5 * (t[1:] + t[:-1])[:, None], np.degrees(_middle(angle)))
+        return make.loft(rings, self.axis(0.0), self.axis(1.0), bands)
 
     def axis(self, t: float) -> np.ndarray:
         """The middle of the section at t."""
