@@ -63,7 +63,7 @@ def test_the_manifest_is_rebuilt_from_the_shards_alone(tmp_path: Path, how: str)
 
 
 def test_a_flipped_bit_in_the_manifest_is_never_believed(tmp_path: Path) -> None:
-    artefact = make(tmp_path)
+    artefact = make(tmp_path, [*IDS[:3], "toy/refuse"])
     manifest, right = artefact.folder / MANIFEST, artefact.index
     data = manifest.read_bytes()
     flips = random.Random(1)
