@@ -69,6 +69,11 @@ class Index:
     def add(self, name: str, size: int, content: ShardContent) -> None:
         """Enter a shard; where it holds an id that is there already, the later generation wins."""
         key = content.key
+        if not name.startswith(f"shard-{key.bucket:04d}-"):
+            raise InputError(
+                f"{name} was written under another name, for bucket {key.bucket}",
+                "name it so again, or remove it",
+            )
         self._adopt(name, key)
         self.shards[name] = ShardInfo(
             bytes=size,
