@@ -7,12 +7,14 @@ import glob
 import os
 import subprocess
 import sys
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from stages.errors import EnvironmentLacks
-from stages.render.surface import Light, Surface
+
+if TYPE_CHECKING:
+    from stages.render.surface import Light, Surface
 
 SOFTWARE = ("llvmpipe", "softpipe", "swrast", "swiftshader", "software rasterizer")
 # What a graphics driver shows of itself on Linux, in WSL and for NVIDIA in a container.

@@ -16,17 +16,12 @@ worked out once a pixel, after the depths.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from stages.render.surface import ALPHA_CUT, NEAR, Light, Surface
+from stages.render.surface import ALPHA_CUT, NEAR, Light, Surface, compiled
 
 # Depths nearer to each other than this share of themselves count as equal: the face drawn first
 # stays, as in a 24-bit depth buffer, instead of a pattern made by rounding.
 TIE = 1e-6
-
-# Inner loops read arrays by scalar index and pass tuples of numbers: a row taken as an array of its
-# own, or an array handed to a function on every pixel, costs more than the arithmetic.
-compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
 class Scene:
@@ -46,7 +41,7 @@ class Scene:
         points, screen = _project(self.surface.vertices, np.ascontiguousarray(lens @ extrinsics))
         face = np.full((size, size), -1, np.int32)
         nearness = np.zeros((size, size))  # 1/z
-        _draw(self.surface, points, screen, face, nearness)
+        _draw(self.surface, points, screen, (NEAR, ALPHA_CUT), face, nearness)
         rgb, depth = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.float32)
         lamp = np.append(extrinsics[:, :3].T @ self.light.direction, self.light.ambient)
         _shade(self.surface, points, face, nearness, lamp, (rgb, depth))
@@ -90,6 +85,16 @@ def _line(p, q, sign):
 
 
 @compiled
+def _between(a, row, left, right):
+    """The part of the pixels left to right of a row where a u + row can be positive or zero."""
+    if a > 0:
+        left = min(max(left, -row / a - 0.5 - 1e-3), right + 1)  # the slack again: E decides
+    elif a < 0:
+        right = max(min(right, -row / a - 0.5 + 1e-3), left - 1)
+    return left, right
+
+
+@compiled
 def _determinant(p, q, r):
     return (
         p[0] * (q[1] * r[2] - q[2] * r[1])
@@ -99,17 +104,20 @@ def _determinant(p, q, r):
 
 
 @compiled
-def _draw(surface, points, screen, face, nearness):
-    """Writes for each pixel the nearest face and its 1/z; both (size, size), -1 and 0 before."""
-    size = len(face)
+def _draw(surface, points, screen, limits, face, nearness):
+    """Writes for each pixel the nearest face and its 1/z; both (size, size), -1 and 0 before.
+
+    limits: the depth of the near plane, and the alpha below which a texel is a hole.
+    """
+    size, (near, alpha_cut) = len(face), limits
     for f in range(len(surface.faces)):
         i, j, k = surface.faces[f, 0], surface.faces[f, 1], surface.faces[f, 2]
         lowest = min(points[i, 2], points[j, 2], points[k, 2])
         highest = max(points[i, 2], points[j, 2], points[k, 2])
-        if highest <= NEAR:
+        if highest <= near:
             continue
         left, right, top, bottom = 0.0, size - 1.0, 0.0, size - 1.0
-        if lowest > NEAR:
+        if lowest > near:
             left, right = _span(screen[i, 0], screen[j, 0], screen[k, 0], size)
             top, bottom = _span(screen[i, 1], screen[j, 1], screen[k, 1], size)
         if not (left <= right and top <= bottom):
@@ -127,7 +135,10 @@ def _draw(surface, points, screen, face, nearness):
         for y in range(int(top), int(bottom) + 1):
             v = y + 0.5
             row0, row1, row2 = b0 * v + c0, b1 * v + c1, b2 * v + c2
-            for x in range(int(left), int(right) + 1):
+            start, stop = _between(a0, row0, left, right)
+            start, stop = _between(a1, row1, start, stop)
+            start, stop = _between(a2, row2, start, stop)
+            for x in range(int(np.ceil(start)), int(stop) + 1):
                 u = x + 0.5
                 e0, e1, e2 = a0 * u + row0, a1 * u + row1, a2 * u + row2
                 if (
@@ -138,18 +149,18 @@ def _draw(surface, points, screen, face, nearness):
                     total = e0 + e1 + e2
                     # Almost edge-on, rounding can take 1/z out of the range of the corners.
                     w = min(max(total / abs(det), 1 / highest), 1 / max(lowest, 1e-9))
-                    if w <= nearness[y, x] * (1 + TIE) or w > 1 / NEAR:
+                    if w <= nearness[y, x] * (1 + TIE) or w > 1 / near:
                         continue
-                    if not (surface.cutout[f] and _hole(surface, f, e0, e1, e2)):
-                        nearness[y, x] = w
-                        face[y, x] = f
+                    if surface.cutout[f] and _alpha(surface, f, e0, e1, e2) < alpha_cut:
+                        continue
+                    nearness[y, x] = w
+                    face[y, x] = f
 
 
 @compiled
-def _hole(surface, f, e0, e1, e2):
+def _alpha(surface, f, e0, e1, e2):
     total = e0 + e1 + e2
-    texel = _texel(surface, f, e0 / total, e1 / total, e2 / total)
-    return surface.rgba[f, 3] * texel[3] < ALPHA_CUT
+    return surface.rgba[f, 3] * _texel(surface, f, e0 / total, e1 / total, e2 / total)[3]
 
 
 @compiled
@@ -160,12 +171,14 @@ def _texel(surface, f, b0, b1, b2):
     u = b0 * surface.uv[i, 0] + b1 * surface.uv[j, 0] + b2 * surface.uv[k, 0]
     v = b0 * surface.uv[i, 1] + b1 * surface.uv[j, 1] + b2 * surface.uv[k, 1]
     column, row = (u - np.floor(u)) * width - 0.5, (np.ceil(v) - v) * height - 0.5
-    x, y = int(np.floor(column)), int(np.floor(row))
+    x, y = int(np.floor(column)), int(np.floor(row))  # from -1 on: the texture repeats
     fx, fy = column - x, row - y
+    columns = (x if x >= 0 else width - 1, x + 1 if x + 1 < width else 0)
+    rows = (y if y >= 0 else height - 1, y + 1 if y + 1 < height else 0)
     sums = (0.0, 0.0, 0.0, 0.0)
-    for dy, wy in ((0, 1 - fy), (1, fy)):
-        for dx, wx in ((0, 1 - fx), (1, fx)):
-            n = first + (y + dy) % height * width + (x + dx) % width
+    for r, wy in ((rows[0], 1 - fy), (rows[1], fy)):
+        for c, wx in ((columns[0], 1 - fx), (columns[1], fx)):
+            n = first + r * width + c
             w = wy * wx / 255
             sums = (
                 sums[0] + w * surface.texels[n, 0],

@@ -23,11 +23,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from stages.geometry.mesh import Mesh
 
 ALPHA_CUT = 0.5  # less opaque than this is a hole
 NEAR = 0.05  # depth in world units below which nothing is drawn
+
+# Compiled loops read arrays by scalar index and pass tuples of numbers: a row taken as an array of
+# its own, or arrays handed to a function on every pixel, cost more than the arithmetic.
+compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
 class Surface(NamedTuple):
@@ -69,7 +74,8 @@ def prepare(mesh: Mesh, smooth: bool, pixels_per_unit: float) -> Surface:
     cutout = rgba[:, 3] * alpha_low[texture] < ALPHA_CUT  # texture -1 reads the last entry
     keep = np.flatnonzero(rgba[:, 3] >= ALPHA_CUT)
     keep = keep[np.argsort(texture[keep], kind="stable")]
-    faces = mesh.faces[keep]
+    vertices = np.ascontiguousarray(mesh.vertices, np.float32)
+    faces = np.ascontiguousarray(mesh.faces[keep], np.int32)
     uv = np.nan_to_num(mesh.uv, nan=0.0, posinf=0.0, neginf=0.0)
     textures = []
     for t, image in enumerate(mesh.textures):
@@ -79,9 +85,9 @@ def prepare(mesh: Mesh, smooth: bool, pixels_per_unit: float) -> Surface:
     sizes = np.array([t.shape[:2] for t in textures], np.int64).reshape(-1, 2)
     starts = np.cumsum(sizes.prod(1)) - sizes.prod(1)
     return Surface(
-        vertices=np.ascontiguousarray(mesh.vertices, np.float32),
-        faces=np.ascontiguousarray(faces, np.int32),
-        normals=_corner_normals(mesh, faces, smooth),
+        vertices=vertices,
+        faces=faces,
+        normals=_corner_normals(vertices, faces, mesh.normals, smooth),
         uv=np.ascontiguousarray(uv, np.float32),
         rgba=np.ascontiguousarray(rgba[keep], np.float32),
         texture=np.ascontiguousarray(texture[keep], np.int32),
@@ -91,20 +97,48 @@ def prepare(mesh: Mesh, smooth: bool, pixels_per_unit: float) -> Surface:
     )
 
 
-def _corner_normals(mesh: Mesh, faces: np.ndarray, smooth: bool) -> np.ndarray:
-    """(F, 3, 3) float32 unit normals of the corners, on the side that runs counter-clockwise."""
-    corners = mesh.vertices[faces].astype(np.float64)  # (F, 3, 3)
-    flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    length = np.linalg.norm(flat, axis=-1, keepdims=True)
-    flat = (flat / np.where(length > 0, length, 1))[:, None]  # (F, 1, 3)
-    if not smooth:
-        return np.repeat(flat, 3, axis=1).astype(np.float32)
-    normals = mesh.normals[faces].astype(np.float64)  # (F, 3, 3)
-    length = np.linalg.norm(normals, axis=-1, keepdims=True)
-    usable = np.isfinite(length) & (length > 1e-6)
-    normals = np.where(usable, normals / np.where(usable, length, 1), flat)
-    inside = (normals * flat).sum(-1, keepdims=True) < 0
-    return np.where(inside, -normals, normals).astype(np.float32)
+@compiled
+def _corner_normals(vertices, faces, normals, smooth):
+    """(F, 3, 3) float32 unit normals of the corners, on the side that runs counter-clockwise.
+
+    Those of the face where not smooth, or where the normal of a vertex is zero or not a number.
+    """
+    out = np.empty((len(faces), 3, 3), np.float32)
+    for f in range(len(faces)):
+        i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
+        p = (
+            vertices[j, 0] - vertices[i, 0],
+            vertices[j, 1] - vertices[i, 1],
+            vertices[j, 2] - vertices[i, 2],
+        )
+        q = (
+            vertices[k, 0] - vertices[i, 0],
+            vertices[k, 1] - vertices[i, 1],
+            vertices[k, 2] - vertices[i, 2],
+        )
+        face = _unit(
+            p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]
+        )
+        for corner in range(3):
+            n, side = face, 1.0
+            if smooth:
+                v = faces[f, corner]
+                n = _unit(normals[v, 0], normals[v, 1], normals[v, 2])
+                along = n[0] * face[0] + n[1] * face[1] + n[2] * face[2]
+                if not n[0] * n[0] + n[1] * n[1] + n[2] * n[2] > 0:
+                    n = face
+                elif along < 0:
+                    side = -1.0
+            for axis in range(3):
+                out[f, corner, axis] = side * n[axis]
+    return out
+
+
+@compiled
+def _unit(x, y, z):
+    x, y, z = np.float64(x), np.float64(y), np.float64(z)
+    length = np.sqrt(x * x + y * y + z * z)
+    return (x / length, y / length, z / length) if length > 0 else (0.0, 0.0, 0.0)
 
 
 def _texel_density(corners: np.ndarray, uv: np.ndarray, shape: tuple[int, ...]) -> float:

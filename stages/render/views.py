@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from stages.geometry import cameras
 from stages.geometry.mesh import Mesh
 from stages.render import Params, backend
-from stages.render.surface import light, prepare
+from stages.render.surface import compiled, light, prepare
 from stages.stage import Arrays
 
 
@@ -42,7 +41,7 @@ def render_views(mesh: Mesh, viewpoints: np.ndarray, params: Params) -> Arrays:
     }
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _average(colours, depths, background, out):
     """Box averages of the (fine, fine) pictures into (rgb, mask, depth) of (size, size).
 

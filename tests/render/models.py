@@ -40,7 +40,7 @@ def load_open_model(folder: Path, row: dict[str, str]) -> Mesh:
     up, front = _axis(row["up"]), _axis(row["front"])
     rotation = np.stack([np.cross(-front, up), -front, up])
     low, high = mesh.bounds().astype(np.float64)
-    scale = 1 / np.linalg.norm(high - low)
+    scale = float(1 / np.linalg.norm(high - low))
     return mesh.moved(rotation, scale, -scale * rotation @ (low + high) / 2)
 
 
@@ -70,8 +70,8 @@ def _part(part: trimesh.Trimesh, textures: list[np.ndarray]) -> dict:
 
 def box(low: tuple[float, ...], high: tuple[float, ...], rgba=(0.7, 0.7, 0.7, 1.0)) -> Mesh:
     """A box of one colour, corners not shared between its sides."""
-    mesh = trimesh.creation.box(bounds=[low, high])
-    return Mesh.plain(mesh.triangles.reshape(-1, 3), np.arange(36).reshape(12, 3), rgba)
+    cuboid = trimesh.creation.box(bounds=[low, high])
+    return Mesh.plain(cuboid.triangles.reshape(-1, 3), np.arange(36).reshape(12, 3), rgba)
 
 
 def joined(*meshes: Mesh) -> Mesh:
@@ -97,7 +97,7 @@ def textured_quad(image: np.ndarray, repeat: float = 1.0) -> Mesh:
     return Mesh(
         vertices=np.stack([0.8 * corners[:, 0] - 0.4, np.zeros(4), 0.8 * corners[:, 1] - 0.4], -1),
         faces=np.array([[0, 1, 2], [0, 2, 3]], np.int32),
-        normals=np.tile(np.float32([0, -1, 0]), (4, 1)),
+        normals=np.tile(np.array([0, -1, 0], np.float32), (4, 1)),
         uv=corners * np.float32(repeat),
         face_material=np.zeros(2, np.int32),
         material_rgba=np.ones((1, 4), np.float32),

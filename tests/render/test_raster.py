@@ -70,7 +70,8 @@ def test_faces_that_share_edges_cover_each_pixel_once() -> None:
 
 def test_triangles_that_reach_behind_the_camera_are_cut_at_the_near_plane(renderer: str) -> None:
     """A floor 0.02 below the camera, from 5 behind it to 10 in front."""
-    floor = Mesh.plain([[-9, 0.02, -5], [9, 0.02, -5], [0.0, 0.02, 10]], [[0, 1, 2]])
+    corners = np.array([[-9, 0.02, -5], [9, 0.02, -5], [0.0, 0.02, 10]])
+    floor = Mesh.plain(corners, np.array([[0, 1, 2]]))
     scene = backend.scene_class(renderer)(prepare(floor, False, 64), EVEN)
     _, depth = scene.shoot(IDENTITY, GRID, 64)
     v, u = (np.mgrid[:64, :64] + 0.5 - 32) / 64
@@ -152,8 +153,8 @@ def test_flipped_faces_give_the_same_picture(renderer: str, smooth: bool) -> Non
 def test_of_faces_at_one_place_the_first_is_seen() -> None:
     """Coplanar faces cut along the other diagonal and flipped: no pattern made by rounding."""
     corners = np.array([[-0.4, 0, -0.4], [0.4, 0, -0.4], [0.4, 0, 0.4], [-0.4, 0, 0.4]])
-    red = Mesh.plain(corners, [[0, 1, 2], [0, 2, 3]], (1, 0, 0, 1))
-    blue = Mesh.plain(corners, [[1, 0, 3], [1, 3, 2]], (0, 0, 1, 1))
+    red = Mesh.plain(corners, np.array([[0, 1, 2], [0, 2, 3]]), (1, 0, 0, 1))
+    blue = Mesh.plain(corners, np.array([[1, 0, 3], [1, 3, 2]]), (0, 0, 1, 1))
     for viewpoint in ((0, 0, 0, 2), (40, 30, 0, 2), (200, -15, 20, 2)):
         rgb, depth = shoot(joined(red, blue), viewpoint, 128)
         assert (rgb[depth > 0] == [255, 0, 0]).all()
@@ -182,7 +183,7 @@ def test_textures_are_bilinear_repeated_and_perspective_correct(
     image = np.random.default_rng(2).integers(0, 256, (5, 7, 4)).astype(np.uint8)
     image[..., 3] = 255
     quad = textured_quad(image, repeat=2.3)
-    tint = np.float32([[1, 0.5, 0.25, 1]])
+    tint = np.array([[1, 0.5, 0.25, 1]], np.float32)
     rgb, depth = shoot(
         Mesh(**{**quad.__dict__, "material_rgba": tint}), viewpoint, 128, name=renderer
     )

@@ -103,7 +103,7 @@ def test_uniform_viewpoints_are_the_only_randomness(shape: Item) -> None:
 
 def test_both_renderers_fill_the_same_arrays(shape: Item, renderer: str) -> None:
     ours = process(shape, UNIFORM, np.random.default_rng(0))
-    other = process(shape, replace(UNIFORM, backend=renderer), np.random.default_rng(0))
+    other = process(shape, replace(UNIFORM, **{"backend": renderer}), np.random.default_rng(0))
     assert other["renderer"].item() == renderer.encode()
     assert np.abs(ours["mask"].astype(int) - other["mask"]).max() <= 255 / 9 + 1  # one sample
     assert np.abs(ours["rgb"].astype(int) - other["rgb"]).mean() < 0.1

@@ -46,7 +46,7 @@ def test_faces_come_by_texture_and_keep_their_colour() -> None:
         **{
             **quad.__dict__,
             "face_material": np.array([1, 0], np.int32),
-            "material_rgba": np.float32([[1, 0, 0, 1], [0, 1, 0, 1]]),
+            "material_rgba": np.array([[1, 0, 0, 1], [0, 1, 0, 1]], np.float32),
             "material_texture": np.array([-1, 0], np.int32),
         }
     )
@@ -82,5 +82,5 @@ def test_faces_whose_texture_may_leave_holes_are_marked() -> None:
     image[0, 0, 3] = 200
     quad = textured_quad(image)
     assert not prepare(quad, True, 1000).cutout.any()
-    half = Mesh(**{**quad.__dict__, "material_rgba": np.float32([[1, 1, 1, 0.6]])})
+    half = Mesh(**{**quad.__dict__, "material_rgba": np.array([[1, 1, 1, 0.6]], np.float32)})
     assert prepare(half, True, 1000).cutout.all()  # 0.6 * 200 / 255 < 0.5
