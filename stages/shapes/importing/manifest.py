@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stages.errors import InputError, UsageError
 from stages.geometry.frames import canonical_rotation
+from stages.shapes.spec import SPEC
 from stages.shapes.splits import SPLITS
 from stages.store.fingerprint import safe_name
 
+_FAMILY_BYTES = np.dtype(SPEC["family"].dtype).itemsize
 REQUIRED = ("id", "category", "file", "up", "front")
 
 
@@ -113,6 +117,11 @@ def _source(row: dict[str, str], where: str) -> tuple[str, dict[str, Any]]:
         raise InputError(f"{where}: it holds a control character", "remove it")
     if not row["file"]:
         raise InputError(f"{where}: no file", "name the mesh, relative to the table")
+    if len(row.get("family", "").encode()) > _FAMILY_BYTES:
+        raise InputError(
+            f"{where}: its family is longer than {_FAMILY_BYTES} bytes",
+            "shorten it: cut, two are one",
+        )
     split = row.get("split", "")
     if split not in ("", *SPLITS):
         raise InputError(
