@@ -87,6 +87,7 @@ ROW = "x,car,x.obj,+z,-y,,,,,"
         (["x,car,x.obj,+z,-y,,\x1b]0;hi\x07,,,"], "line 2: it holds a control character"),
         (["x,car,,+z,-y,,,,,"], "line 2: no file"),
         (["x,car,x.obj,+z,-y,dev,,,,"], "line 2: split 'dev' is unknown"),
+        ([f"x,car,x.obj,+z,-y,,{'é' * 33},,,"], "line 2: its family is longer than 64 bytes"),
         (["x,car,x.obj,+z,-y"], "line 2: not 10 columns"),
         ([ROW + ",more"], "line 2: not 10 columns"),
         (['x,car,"x.obj,+z,-y,,,,,'], "line 2:"),

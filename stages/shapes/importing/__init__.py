@@ -44,11 +44,18 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     mesh, missing = read_mesh(mesh_file(source), params.texture_size)
     mesh = canonicalise(mesh, source["up"], source["front"])
     remark = f" (not found: {', '.join(missing)})" if missing else ""
-    text = (source["source"] or source["path"]) + remark
-    return {
-        **mesh.to_arrays(),
-        **labels(source["split"], source["family"], text, source["licence"]),
+    said = {
+        "split": source["split"],
+        "family": source["family"],
+        "source": _cut("source", (source["source"] or source["path"]) + remark),
+        "licence": _cut("licence", source["licence"]),
     }
+    return {**mesh.to_arrays(), **labels(**said)}
+
+
+def _cut(name: str, text: str) -> str:
+    """Text that fits into its array, no character cut in two."""
+    return text.encode()[: np.dtype(SPEC[name].dtype).itemsize].decode(errors="ignore")
 
 
 def list_sources(format: str, path: str | Path) -> tuple[dict[str, dict[str, Any]], Path]:

@@ -120,7 +120,7 @@ def _source(row: dict[str, str], where: str) -> tuple[str, dict[str, Any]]:
     if len(row.get("family", "").encode()) > _FAMILY_BYTES:
         raise InputError(
             f"{where}: its family is longer than {_FAMILY_BYTES} bytes",
-            "shorten it: cut, two are one",
+            "shorten it",
         )
     split = row.get("split", "")
     if split not in ("", *SPLITS):
