@@ -172,6 +172,7 @@ def test_names_inside_and_outside_of_a_folder(tmp_path: Path) -> None:
         "pipe.png",
         "textures",
         "a\0b",
+        "\ud800.png",
         "n" * 5000,
     ):
         assert resolve_inside(folder, name) is None
@@ -286,6 +287,8 @@ def test_digest_opens_nothing_outside_and_ends(tmp_path: Path) -> None:
     before = source_digest(source(root, "m.obj"))
     write(secret, png(PICTURE[::-1]))
     assert source_digest(source(root, "m.obj")) == before
+    write(root / "half.gltf", r'{"images":[{"uri":"\ud800.png"}]}')
+    assert len(source_digest(source(root, "half.gltf"))) == 32
     os.mkfifo(root / "pipe.mtl")
     write(root / "m.obj", "mtllib pipe.mtl\nmtllib /dev/zero\n" + BOX_OBJ)
     assert source_digest(source(root, "m.obj")) != before

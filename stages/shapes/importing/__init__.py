@@ -55,7 +55,9 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
 
 def _cut(name: str, text: str) -> str:
     """Text that fits into its array, no character cut in two."""
-    return text.encode()[: np.dtype(SPEC[name].dtype).itemsize].decode(errors="ignore")
+    return text.encode("utf-8", "replace")[: np.dtype(SPEC[name].dtype).itemsize].decode(
+        errors="ignore"
+    )
 
 
 def list_sources(format: str, path: str | Path) -> tuple[dict[str, dict[str, Any]], Path]:

@@ -48,7 +48,7 @@ def resolve_inside(folder: Path, name: str) -> Path | None:
     try:
         root = folder.resolve()
         target = (root / text).resolve()
-    except (OSError, RuntimeError):  # a name that is too long, links in a circle
+    except (OSError, RuntimeError, ValueError):  # too long, links in a circle, half a character
         return None
     if not target.is_relative_to(root):
         raise ItemError(f"{name!r} leads out of the model's folder")
