@@ -26,6 +26,10 @@ from stages.store.commit import commit_bytes, make_folder, sweep
 from stages.store.index import Index, discard_damaged, save_index
 from stages.store.shard import Encoded, Failure, build_shard, shard_name
 
+# Shards that the manifest does not know are hashed by all who load the index, so in a long run it
+# is written now and then.
+_SAVE_SECONDS = 60
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -62,7 +66,7 @@ def execute(
     outcome = Outcome(damaged=dict(index.damaged))
     if not plan.tasks and source is None and index.saved:
         return outcome
-    start = time.monotonic()
+    start = saved = time.monotonic()
     make_folder(folder)
     sweep(folder)
     discard_damaged(folder, index.damaged)
@@ -78,6 +82,9 @@ def execute(
                     outcome.failures[result.id] = result.reason
                 failed = len(outcome.failures)
                 on_progress(Progress(outcome.done + failed, plan.todo, failed))
+                if time.monotonic() - saved > _SAVE_SECONDS:
+                    save_index(folder)
+                    saved = time.monotonic()
     except BaseException:
         outcome.seconds = time.monotonic() - start
         with contextlib.suppress(CrossdimError):  # the first error is the one to tell

@@ -105,6 +105,21 @@ def test_progress_counts_every_item(tmp_path: Path) -> None:
     assert seen[-1].failed == 1
 
 
+def test_a_long_run_writes_the_manifest_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stages.engine.runner._SAVE_SECONDS", 0.0)
+    artefact = fake.artefact_of(tmp_path)
+    known: list[int] = []
+
+    def look(progress: Progress) -> None:
+        index = artefact.refresh().index
+        known.append(len(index.items()) if index.saved else -1)
+
+    execute(fake.plan_of(tmp_path, GOOD[:20]), fake.STAGE, fake.Params(), Limits(jobs=0), look)
+    assert max(known[:-1]) > 0
+
+
 def test_an_interrupted_run_leaves_no_worker_and_keeps_what_is_done(tmp_path: Path) -> None:
     ids = [f"toy/slow-{number:02d}" for number in range(40)]
     mine = set(alive_in_session(os.getsid(0)))
