@@ -129,35 +129,3 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(total, axis=1, keepdims=True)
     total = np.where(length > 0, total / np.where(length > 0, length, 1), [0.0, 0.0, 1.0])
     return total[place].astype(np.float32)
-
-
-def crease_normals(vertices: np.ndarray, faces: np.ndarray, crease_deg: float = 40.0) -> np.ndarray:
-    """(F, 3, 3) float32 unit normals of face corners: smooth surfaces stay smooth, edges sharp.
-
-    A corner gets the area-weighted mean of the faces at its position that bend from its own by
-    less than `crease_deg`. Works on soups: positions count, not indices or edges.
-    """
-    corners = vertices[faces].astype(np.float64)  # (F, 3, 3)
-    area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    length = np.linalg.norm(area, axis=1, keepdims=True)
-    unit = area / np.where(length > 0, length, 1)
-    _, place = np.unique(vertices, axis=0, return_inverse=True)
-    position = place.reshape(-1)[faces.reshape(-1)]  # (3F,)
-    order = np.argsort(position, kind="stable")
-    position, face = position[order], order // 3
-    total = area[face]
-    limit = np.cos(np.radians(crease_deg))
-    for shift in range(1, 64):  # pairs of corners at one position; more than 64 there stay apart
-        same = np.flatnonzero(position[shift:] == position[:-shift])
-        if not len(same):
-            break
-        one, two = same, same + shift
-        near = np.einsum("ij,ij->i", unit[face[one]], unit[face[two]]) > limit
-        one, two = one[near], two[near]
-        total[one] += area[face[two]]  # each index occurs once in a shift
-        total[two] += area[face[one]]
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    total = np.where(length > 0, total / np.where(length > 0, length, 1), [0.0, 0.0, 1.0])
-    normals = np.empty_like(total)
-    normals[order] = total
-    return normals.reshape(-1, 3, 3).astype(np.float32)
