@@ -56,14 +56,14 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     is the share of voxels on which the parities of the three axes differ (`solid_bits`).
     Raises ItemError for a mesh without faces, with corners that are not finite, or of no size.
     """
-    from stages.voxelize.solid import solid_bits
+    from stages.voxelize.solid import in_voxels, solid_bits
     from stages.voxelize.surface import add_surface
 
     mesh = Mesh.from_arrays(dict(item.inputs["shapes"]))
     _refuse_broken(mesh)
     origin, extent = _cube(mesh, params.fit)
     res = params.res
-    points = (mesh.vertices - origin.astype(np.float64)) * (res / float(extent[0]))  # (V, 3) voxels
+    points = in_voxels(mesh.vertices, origin.astype(np.float64), res / float(extent[0]))  # (V, 3)
     faces = np.ascontiguousarray(mesh.faces, np.int32)
     bits, disagreement = solid_bits(points, faces, res)
     if params.fill == "surface":

@@ -23,9 +23,9 @@ ONE = np.uint64(1)
 def add_surface(points: np.ndarray, faces: np.ndarray, bits: np.ndarray) -> None:
     """Set the bits of all voxels that a triangle touches.
 
-    `points` are (V, 3) float64, `bits` (res + 1, res + 1, W) as in `solid`. A triangle whose box
-    is wider than one voxel along at most one axis touches all of its box; along two, only their
-    shadow needs a test.
+    `points` are (V, 3) of `in_voxels`, `bits` (res + 1, res + 1, W) as in `solid`. A triangle
+    whose box is wider than one voxel along at most one axis touches all of its box; along two, only
+    their shadow needs a test.
     """
     res = len(bits) - 1
     for face in range(len(faces)):

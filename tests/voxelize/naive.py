@@ -72,8 +72,8 @@ def hits(triangles: np.ndarray, res: int, axis: int) -> list[list[np.ndarray]]:
     return found
 
 
-def solid(triangles: np.ndarray, res: int) -> np.ndarray:
-    """(res, res, res) occupancy by the rule of `stages.voxelize.solid`, voxel by voxel of a ray."""
+def solid(triangles: np.ndarray, res: int) -> tuple[np.ndarray, float]:
+    """Occupancy by the rule of `stages.voxelize.solid`, ray by ray, and the axes' disagreement."""
     steps = (np.arange(res) + 0.5) / res - 0.5
     inside = np.zeros((3, res, res, res), int)  # 1 inside, -1 outside, 0 no vote
     unseen = np.zeros((3, res, res, res), bool)
@@ -88,7 +88,8 @@ def solid(triangles: np.ndarray, res: int) -> np.ndarray:
                 if len(at) % 2 == 0:
                     inside_axis[row, column] = np.where(before % 2, 1, -1)
                 unseen_axis[row, column] = (before > 0) & (before < len(at))
-    return (inside.sum(0) > 0) | unseen.all(0)
+    voxels = (inside.sum(0) > 0) | unseen.all(0)
+    return voxels, 1 - (inside == 1).all(0).sum() / voxels.sum()
 
 
 def touched(triangles: np.ndarray, res: int) -> np.ndarray:

@@ -43,9 +43,16 @@ def test_closed_shapes_against_the_formula(name, res):
 @pytest.mark.parametrize("name", CLOSED)
 def test_closed_shapes_equal_naive_rays(name, seed):
     triangles = canonical(CLOSED[name], seed)
-    arrays = run(as_mesh(triangles), res=20, fill="solid")
-    np.testing.assert_array_equal(arrays["voxels"], solid(triangles, 20))
-    assert arrays["disagreement"] == 0  # every column even, all axes agree
+    same_as_naive(triangles, 20)
+    if name in ("icosphere", "box", "capsule"):  # nothing hidden from outside to be filled
+        assert run(as_mesh(triangles), res=20)["disagreement"] == 0
+
+
+def same_as_naive(triangles: np.ndarray, res: int) -> None:
+    arrays = run(as_mesh(triangles), res=res, fill="solid")
+    voxels, disagreement = solid(triangles, res)
+    np.testing.assert_array_equal(arrays["voxels"], voxels)
+    assert arrays["disagreement"] == np.float32(disagreement)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -57,7 +64,7 @@ def test_open_and_tangled_shapes_equal_naive_rays(seed):
     extra = triangles[rng.random(len(triangles)) < 0.05]  # faces twice
     loose = rng.uniform(-0.6, 0.6, (30, 3, 3)).astype(np.float32)  # some leave the grid
     triangles = np.concatenate([triangles, extra, loose])
-    np.testing.assert_array_equal(grid(triangles, res=20, fill="solid"), solid(triangles, 20))
+    same_as_naive(triangles, 20)
 
 
 @pytest.mark.parametrize("fill", ["solid", "surface", "both"])
@@ -143,7 +150,7 @@ def test_open_bottom_box_is_filled_by_the_vote():
     opened = mesh.triangles[mesh.face_normals[:, 2] > -0.5].astype(np.float32)
     assert len(opened) == 10
     np.testing.assert_array_equal(grid(opened, res=32, fill="solid"), closed)
-    assert run(as_mesh(opened), res=32)["disagreement"] > 0.5
+    assert run(as_mesh(opened), res=32)["disagreement"] == 1  # no column along z votes
 
 
 def test_box_open_on_two_sides_is_filled_by_the_axis_that_is_left():
@@ -225,4 +232,4 @@ def test_real_models_equal_naive_rays(shared_data, file):
     """Turned at random: modelled on round numbers, their edges would meet the rays of the naive."""
     path = shared_data / "openmodels" / file
     triangles = canonical(trimesh.load_scene(path).to_mesh(), 1)
-    np.testing.assert_array_equal(grid(triangles, res=24, fill="solid"), solid(triangles, 24))
+    same_as_naive(triangles, 24)
