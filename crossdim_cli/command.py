@@ -22,6 +22,10 @@ from stages.store.workspace import Workspace
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
+class Interrupted(BaseException):
+    """Ctrl-C in a command; typer would turn a KeyboardInterrupt into a silent exit."""
+
+
 @dataclass(frozen=True)
 class Session:
     """What a command works with."""
@@ -105,7 +109,10 @@ def add_command(
         output = Output(given.pop("json"), given.pop("quiet"))
         for common in ("config", "debug"):
             given.pop(common)
-        run(Session(Workspace(root), output, given))
+        try:
+            run(Session(Workspace(root), output, given))
+        except KeyboardInterrupt:
+            raise Interrupted from None
 
     context = inspect.Parameter("ctx", _KEYWORD, annotation=typer.Context)
     everything = [context, *options, *_common()]

@@ -62,9 +62,8 @@ def _choice(name: str) -> list[inspect.Parameter]:
 
 
 def _mesh(session: Session) -> None:
-    from stages.geometry.voxels import to_mesh
-
     from stages.export.files import check_suffix, mesh_bytes
+    from stages.geometry.voxels import to_mesh
     from stages.store.commit import commit_bytes
 
     path = session.options["path"]

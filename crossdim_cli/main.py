@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from crossdim_cli.command import new_app
+from crossdim_cli.command import Interrupted, new_app
 from crossdim_cli.output import printable
 from stages.errors import CrossdimError, UsageError
 
@@ -52,7 +52,7 @@ def run(arguments: list[str]) -> int:
         return result if isinstance(result, int) else 0
     except CrossdimError as error:
         return _report(error, debug)
-    except (KeyboardInterrupt, typer.Abort):
+    except (Interrupted, KeyboardInterrupt, typer.Abort):
         _say("interrupted: finished work is kept", "run the same command again to go on")
         return 130
     except Terminated:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 SCHEMA = 1
 _LINE_SECONDS = 30.0
 _BAR_SECONDS = 0.2
+_SHORT_SECONDS = 2.0
 
 
 def printable(text: object) -> str:
@@ -108,7 +109,10 @@ def _bar(label: str) -> Iterator[Tracker]:
 
 
 class _Lines:
-    """Progress off a terminal: `label 1200/6778 17.7% 41/s eta 2m`, every 30 s and at the end."""
+    """Progress off a terminal: `label 1200/6778 17.7% 41/s eta 2m`, every 30 s and at the end.
+
+    What is over within two seconds says nothing.
+    """
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -119,7 +123,7 @@ class _Lines:
         now = time.monotonic()
         if self._first is None:
             self._first = done
-        if now - self._shown < _LINE_SECONDS and done < total:
+        if now - self._shown < (_LINE_SECONDS if done < total else _SHORT_SECONDS):
             return
         self._shown = now
         rate = (done - self._first) / max(now - self._start, 1e-9)

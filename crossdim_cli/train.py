@@ -71,14 +71,18 @@ def _train(session: Session, system: Any) -> None:
     params = params_from(system.Params, options, system.PRESETS[options["preset"]])
     variants = {stage: options[stage] for stage in system.REQUIRES}
     selection = choose_inputs(session.workspace, system.REQUIRES, options["category"], variants)
-    counts = ", ".join(f"{len(ids)} {split}" for split, ids in selection.ids.items())
     name = options["name"] or _default_name(selection.categories, options["category"], options)
     if options["dry_run"]:
-        text = f"run {name}: would train {params.steps} steps on {counts} shapes"
-        session.out.result({"run": name, "steps": params.steps, "shapes": counts}, text)
+        shapes = _counts(selection)
+        text = f"run {name}: would train {params.steps} steps on {shapes} shapes"
+        session.out.result({"run": name, "steps": params.steps, "shapes": shapes}, text)
         return
-    session.out.note(f"run {name}: {params.steps} steps on {counts} shapes")
     _run(session, system, params, selection, name)
+
+
+def _counts(selection: Any) -> str:
+    """`64 train, 11 val, 18 test`."""
+    return ", ".join(f"{len(ids)} {split}" for split, ids in selection.ids.items())
 
 
 def _default_name(there: tuple[str, ...], asked: list[str], options: Any) -> str:
@@ -106,7 +110,7 @@ def _run(session: Session, system: Any, params: Any, selection: Any, name: str) 
     with session.out.progress(f"train {name}") as tracker:
         result = train(system, params, data, run, train_options, lambda p: _show(tracker, p))
     best = f"{system.SELECT[0]} {result.best_metric:.4f}" if result.best_metric else "none"
-    session.out.note(f"{result.seconds:.0f} s; {run.folder}")
+    session.out.note(f"{result.seconds:.0f} s on {_counts(selection)} shapes; {run.folder}")
     session.out.result(
         {
             "run": name,

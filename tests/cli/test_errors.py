@@ -44,7 +44,7 @@ def check(result, code: int, message: str, hint: str) -> None:  # type: ignore[n
         ("train pose-aware --voxels other", 3, "no voxels at res 32", "crossdim voxelize --res 32"),
         ("train pose-aware --batch 3 --name run --steps 4", 2, "batch", "--fresh"),
         ("eval reconstruction --run nobody", 3, "no run nobody", "crossdim train pose-aware"),
-        ("eval reconstruction --category car", 3, "no finished run", "crossdim train"),
+        ("eval reconstruction --category lamp", 3, "no finished run", "crossdim train"),
         ("export mesh out.xyz", 2, "cannot write mesh as '.xyz'", "use one of .obj"),
         ("export mesh out.obj --shape chair/x", 2, "no chair/x", ""),
         ("export mesh out.obj --view 99", 2, "has 4 views", "use --view 0 to 3"),
