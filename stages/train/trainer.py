@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -90,9 +90,9 @@ class Trainer:
         self.on_progress = on_progress if self.main else lambda progress: None
         if self._due() and self.state.validated < self.state.step:
             self._validate()  # it was killed in between
-        batches = iter(self.train_feed) if not self.over() else iter(())
+        batches = iter(self.train_feed)  # workers start at the first `next`
         while not (reason := self.over()):
-            self._step(next(batches))
+            self._step(batches)
             if self._due():
                 self._validate()
             elif self.state.step % self.job.options.log_every == 0:
@@ -130,8 +130,9 @@ class Trainer:
         step, params = self.state.step, self.job.params
         return step > 0 and (step % params.validate_every == 0 or step == params.steps)
 
-    def _step(self, batch: dict[str, Any]) -> None:
+    def _step(self, batches: Iterator[dict[str, Any]]) -> None:
         state, start = self.state, time.monotonic()
+        batch = next(batches)
         losses = self.learner.losses(batch, state.step)
         self.losses = self._agree(losses)
         self._check_finite(losses, batch)

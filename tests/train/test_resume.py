@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import random
 import signal
 import time
@@ -123,21 +124,17 @@ def test_a_signal_within_a_validation_repeats_it(reference: Run, tmp_path: Path)
 
 
 def test_a_second_ctrl_c_kills(tmp_path: Path) -> None:
-    process, pipe = toy.start(tmp_path, toy.ToyParams(sleep=0.05), save_minutes=0.0)
-    while pipe.recv()[0] < 2:
-        pass
-    stuck = toy.start(tmp_path / "other", toy.ToyParams(sleep=30))
-    deadline = time.monotonic() + 20
-    while not (tmp_path / "other/runs/toy/a/run.json").exists() and time.monotonic() < deadline:
+    process, _pipe = toy.start(tmp_path, toy.ToyParams(sleep=30))
+    begun, deadline = toy.new_run(tmp_path).folder / "run.json", time.monotonic() + 20
+    while not begun.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(0.3)  # now it sleeps in its first step
-    for _ in range(2):
-        toy.os.kill(stuck[0].pid, signal.SIGINT)
-        time.sleep(0.1)
-    stuck[0].join(10)
-    assert stuck[0].exitcode == -signal.SIGINT
-    process.kill()
+    os.kill(process.pid, signal.SIGINT)
+    time.sleep(0.1)
+    assert process.is_alive()
+    os.kill(process.pid, signal.SIGINT)
     process.join(10)
+    assert process.exitcode == -signal.SIGINT
 
 
 def test_validating_more_often_does_not_change_the_weights(reference: Run, tmp_path: Path) -> None:
