@@ -49,7 +49,7 @@ def project(points: np.ndarray, matrix: np.ndarray, lens: np.ndarray) -> np.ndar
 
 
 def grid24() -> np.ndarray:
-    """(24, 4) viewpoints: azimuth k * 15 degrees, elevation 30 (PTN, pose-aware paper section 3)."""
+    """(24, 4) viewpoints: azimuth k * 15 degrees, elevation 30 (PTN; pose-aware paper, 3)."""
     azimuth = np.arange(24) * 15.0
     return np.stack([azimuth, np.full(24, 30.0), np.zeros(24), np.full(24, DISTANCE)], -1)
 
