@@ -101,7 +101,7 @@ def scene_of(name: str, mesh: Mesh, size: int) -> Callable[[np.ndarray], Any]:
 
     kind = scene_class("numba" if name == "rasteriser" else "pyrender")
     lens = cameras.intrinsics(size)
-    scene = kind(prepare(mesh, True, lens[0, 0] / 2), light(-30, 45, 0.4))
+    scene = kind(prepare(mesh, True, lens[0, 0] / 2), light(-30, 45, 0.5, 0.4))
     return lambda extrinsics: scene.shoot(extrinsics, lens, size)
 
 

@@ -35,7 +35,9 @@ class Params:
     supersample: int = option(3, "samples a pixel side, odd", low=1, high=15)
     shading: Literal["smooth", "flat"] = option("smooth", "normals of the vertices or the faces")
     background: int = option(255, "grey level behind the shape", low=0, high=255)
-    ambient: float = option(0.4, "share of light from everywhere", low=0, high=1)
+    # Together 0.9: white keeps apart from a white background.
+    ambient: float = option(0.4, "strength of the light from everywhere", low=0, high=2)
+    directional: float = option(0.5, "strength of the directional light", low=0, high=2)
     light_azimuth_deg: float = option(-30.0, "light right of the camera", low=-180, high=180)
     light_elevation_deg: float = option(45.0, "light above the camera", low=-90, high=90)
     backend: Literal["auto", "numba", "pyrender"] = option(

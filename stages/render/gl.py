@@ -50,7 +50,7 @@ void main() {
 }
 """,
     "flat.frag": """
-uniform vec4 lamp;  // direction towards the light in the frame of V, ambient share
+uniform vec4 lamp;  // towards the light in the frame of V, as long as it is strong; ambient
 in vec3 corner_normal;
 flat in vec4 rgba;
 out vec4 color;
@@ -68,7 +68,7 @@ void main() {
     if (base.a < ALPHA_CUT) discard;
     float side = gl_FrontFacing ? 1.0 : -1.0;
     float lit = max(0.0, side * dot(normalize(corner_normal), lamp.xyz));
-    color = vec4(base.rgb * (lamp.w + (1.0 - lamp.w) * lit), 1.0);
+    color = vec4(base.rgb * (lamp.w + lit), 1.0);
 }
 """,
 }
@@ -79,7 +79,7 @@ class Scene:
 
     def __init__(self, surface: Surface, light: Light) -> None:
         self.vertices = surface.vertices
-        self.lamp = np.array([*(light.direction * [1, -1, -1]), light.ambient], np.float32)
+        self.lamp = np.array([*(light.towards * [1, -1, -1]), light.ambient], np.float32)
         self.scene = pyrender.Scene(bg_color=np.zeros(4))
         textures = np.unique(surface.texture)
         if len(textures):

@@ -43,7 +43,7 @@ class Scene:
         nearness = np.zeros((size, size))  # 1/z
         _draw(self.surface, points, screen, (NEAR, ALPHA_CUT), face, nearness)
         rgb, depth = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.float32)
-        lamp = np.append(extrinsics[:, :3].T @ self.light.direction, self.light.ambient)
+        lamp = np.append(extrinsics[:, :3].T @ self.light.towards, self.light.ambient)
         _shade(self.surface, points, face, nearness, lamp, (rgb, depth))
         return rgb, depth
 
@@ -193,7 +193,7 @@ def _texel(surface, f, b0, b1, b2):
 def _shade(surface, points, face, nearness, lamp, out):
     """Writes the sRGB colour and the depth of each pixel that shows a face.
 
-    lamp: direction towards the light in the world (three numbers), and the ambient share.
+    lamp: towards the light in the world, as long as it is strong, and the ambient strength.
     out: (size, size, 3) and (size, size).
     """
     rgb, depth = out
@@ -224,7 +224,7 @@ def _shade(surface, points, face, nearness, lamp, out):
                 facing += n * lamp[axis]
                 square += n * n
             facing *= -sign  # where corners run clockwise, det > 0, the other side is seen
-            lit = lamp[3] + (1 - lamp[3]) * max(0.0, facing / np.sqrt(square))
+            lit = lamp[3] + max(0.0, facing / np.sqrt(square))
             red, green, blue = surface.rgba[f, 0], surface.rgba[f, 1], surface.rgba[f, 2]
             if surface.texture[f] >= 0:
                 texel = _texel(surface, f, e0, e1, e2)

@@ -12,8 +12,8 @@ are drawn, how finely a texture is sampled.
 - Textures: bilinear, repeated, rows top to bottom, `uv` (0, 0) at the lower left. Each is first
   shrunk (box filter, a power of two per side) until a pixel steps over less than two texels.
 
-Shading is Lambert's law on sRGB values as stored in files (not linearised): colour times
-`ambient + (1 - ambient) * max(0, n . l)`.
+Shading is Lambert's law on sRGB values as stored in files (not linearised): the colour times
+`ambient + directional * max(0, n . l)`, cut at white.
 
 Letters: V vertices, F faces, T textures, B texels of all textures.
 """
@@ -50,16 +50,20 @@ class Surface(NamedTuple):
 
 
 class Light(NamedTuple):
-    """A directional light at a fixed place beside the camera, and an ambient share."""
+    """A directional light at a fixed place beside the camera, and an ambient one."""
 
-    direction: np.ndarray  # (3,) float64, unit, towards the light, in the camera frame
-    ambient: float  # 0..1
+    towards: np.ndarray  # (3,) float64, to the light in the camera frame, as long as it is strong
+    ambient: float
 
 
-def light(azimuth_deg: float, elevation_deg: float, ambient: float) -> Light:
-    """The light seen from the object at so many degrees right of and above the camera."""
+def light(azimuth_deg: float, elevation_deg: float, directional: float, ambient: float) -> Light:
+    """The light seen from the object at so many degrees right of and above the camera.
+
+    The last two are strengths: a face turned to a directional light of 1 has its own colour.
+    """
     a, e = np.radians([azimuth_deg, elevation_deg])
-    return Light(np.array([np.cos(e) * np.sin(a), -np.sin(e), -np.cos(e) * np.cos(a)]), ambient)
+    direction = np.array([np.cos(e) * np.sin(a), -np.sin(e), -np.cos(e) * np.cos(a)])
+    return Light(directional * direction, ambient)
 
 
 def prepare(mesh: Mesh, smooth: bool, pixels_per_unit: float) -> Surface:

@@ -21,7 +21,9 @@ def render_views(mesh: Mesh, viewpoints: np.ndarray, params: Params) -> Arrays:
     extrinsics = cameras.extrinsics(viewpoints)
     distance = float(viewpoints[:, 3].min())
     surface = prepare(mesh, params.shading == "smooth", cameras.FOCAL * fine / distance)
-    lamp = light(params.light_azimuth_deg, params.light_elevation_deg, params.ambient)
+    lamp = light(
+        params.light_azimuth_deg, params.light_elevation_deg, params.directional, params.ambient
+    )
     scene = backend.scene_class(name)(surface, lamp)
     count = len(viewpoints)
     rgb = np.empty((count, size, size, 3), np.uint8)

@@ -10,8 +10,8 @@ from stages.render import backend
 from stages.render.surface import light, prepare
 
 FRONT = (0.0, 0.0, 0.0, 2.0)
-EVEN = light(0, 0, 1.0)  # ambient light only: colours come out as they are
-SIDE = light(-30, 45, 0.4)
+EVEN = light(0, 0, 0, 1)  # ambient light only: colours come out as they are
+SIDE = light(-30, 45, 0.6, 0.4)
 
 
 def shoot(mesh: Mesh, viewpoint=FRONT, size=64, lamp=EVEN, smooth=True, name="numba"):

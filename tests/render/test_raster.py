@@ -39,15 +39,15 @@ def test_a_sphere_has_the_silhouette_depth_and_shade_of_its_formula(renderer: st
     expected = (distance - np.sqrt(root[inner])) / square[inner]
     assert depth[inner] == pytest.approx(expected, abs=3e-4)
     normal = (ray[inner] * expected[:, None] - [0, 0, distance]) / radius
-    shade = 0.4 + 0.6 * np.maximum(0, normal @ SIDE.direction)
+    shade = 0.4 + np.maximum(0, normal @ SIDE.towards)
     # Interpolated normals of faces 0.014 wide are those of the sphere to 1e-3, colours to 1/255.
     assert rgb[inner][:, 0] == pytest.approx(255 * np.float32(0.7) * shade, abs=1.5)
 
 
 def test_light_directions_are_right_of_and_above_the_camera() -> None:
-    assert light(90, 0, 0).direction == pytest.approx([1, 0, 0])
-    assert light(0, 90, 0).direction == pytest.approx([0, -1, 0])
-    assert light(0, 0, 0).direction == pytest.approx([0, 0, -1])
+    assert light(90, 0, 1, 0).towards == pytest.approx([1, 0, 0])
+    assert light(0, 90, 1, 0).towards == pytest.approx([0, -1, 0])
+    assert light(0, 0, 0.5, 0).towards == pytest.approx([0, 0, -0.5])
 
 
 def test_faces_that_share_edges_cover_each_pixel_once() -> None:
@@ -224,9 +224,15 @@ def test_flat_shading_takes_the_normals_of_faces(renderer: str) -> None:
     flat, _ = shoot(mesh, viewpoint, lamp=SIDE, smooth=False, name=renderer)
     rotation = cameras.extrinsics(np.array(viewpoint))[:, :3]
     facing = rotation @ np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, 1]]).T  # the three seen sides
-    shades = 255 * (0.4 + 0.6 * np.maximum(0, SIDE.direction @ facing))
+    shades = 255 * (0.4 + np.maximum(0, SIDE.towards @ facing))
     seen = np.unique(flat[flat[..., 0] > 0][:, 0])
     assert len(seen) == 3
     assert sorted(seen) == pytest.approx(sorted(shades), abs=0.51)
     smooth, _ = shoot(mesh, viewpoint, lamp=SIDE, smooth=True, name=renderer)
     assert len(np.unique(smooth[..., 0])) > 20
+
+
+def test_colours_are_cut_at_white(renderer: str) -> None:
+    wall = box((-0.3, 0, -0.3), (0.3, 0.1, 0.3), (0.5, 0.1, 1.0, 1))
+    rgb, _ = shoot(wall, lamp=light(0, 0, 2, 0.5), smooth=False, name=renderer)
+    assert rgb[32, 32] == pytest.approx([255, 0.1 * 2.5 * 255, 255], abs=0.51)
