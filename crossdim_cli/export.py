@@ -10,6 +10,7 @@ import typer
 
 from crossdim_cli.command import Session, add_command, argument, new_app, param
 from crossdim_cli.evaluate import ONE_CATEGORY, RUN, SYSTEM
+from stages.errors import CrossdimError, ItemError
 
 What = Literal["prediction", "truth", "shape"]
 
@@ -74,7 +75,10 @@ def _mesh(session: Session) -> None:
         item, mesh = cached_mesh(session.workspace, session.options["shape"])
     else:
         item, grid = _grid(session)
-        mesh = to_mesh(grid.values, grid.origin, grid.extent, grid.threshold)
+        try:
+            mesh = to_mesh(grid.values, grid.origin, grid.extent, grid.threshold)
+        except ItemError as error:
+            raise CrossdimError(f"{item} has {error}", "choose another --view or run") from None
     commit_bytes(path, mesh_bytes(mesh, path.suffix))
     text = f"{path}: {item}, {len(mesh.vertices)} vertices, {len(mesh.faces)} faces"
     data = {

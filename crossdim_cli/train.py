@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from typing import Any, Literal
 
@@ -109,6 +110,8 @@ def _run(session: Session, system: Any, params: Any, selection: Any, name: str) 
     run = create_run(root, system.NAME, name, about)
     with session.out.progress(f"train {name}") as tracker:
         result = train(system, params, data, run, train_options, lambda p: _show(tracker, p))
+    if os.environ.get("RANK", "0") != "0":  # of several processes one speaks
+        return
     best = f"{system.SELECT[0]} {result.best_metric:.4f}" if result.best_metric else "none"
     session.out.note(f"{result.seconds:.0f} s on {_counts(selection)} shapes; {run.folder}")
     session.out.result(

@@ -1,0 +1,79 @@
+"""The real command under SIGKILL: nothing is damaged, and the end is that of an undisturbed run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from crossdim_cli.main import run as run_command
+from stages.store.index import verify
+from tests.faults.processes import outliving
+
+KILLS = 20
+SHAPES = 60  # four shards
+LINE = "voxelize --res 24 --jobs 2 --quiet"
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+
+
+def start(root: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "crossdim_cli.main", *LINE.split(), "--workspace", str(root)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def shards(root: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in (root / "voxels" / "res24").glob("shard-*.h5")}
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with sixty tables."""
+    root = tmp_path_factory.mktemp("shapes") / "workspace"
+    line = f"shapes generate --category table --count {SHAPES} --jobs 0 --quiet"
+    assert run_command([*line.split(), "--workspace", str(root)]) == 0
+    return root
+
+
+def test_twenty_kills_of_voxelize(shapes: Path, tmp_path: Path) -> None:
+    whole = Path(shutil.copytree(shapes, tmp_path / "whole"))
+    began = time.monotonic()
+    assert start(whole).wait(timeout=300) == 0
+    length = time.monotonic() - began
+    expected = shards(whole)
+    assert len(expected) == 4
+    moments = random.Random(0)
+    root = Path(shutil.copytree(shapes, tmp_path / "killed"))
+    hits = 0
+    for number in range(KILLS):
+        if len(shards(root)) >= len(expected) - 1:  # little left to disturb: begin again
+            shutil.rmtree(root / "voxels")
+        before = shards(root)
+        process = start(root)
+        time.sleep(moments.uniform(0.3, 1.0) * length)
+        hits += process.poll() is None
+        with contextlib.suppress(ProcessLookupError):
+            if number % 2:
+                os.killpg(process.pid, signal.SIGKILL)
+            else:  # the leader alone: its workers must notice
+                os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not outliving(process.pid, seconds=5)
+        after = shards(root)
+        assert before.items() <= after.items() <= expected.items()
+        if (root / "voxels").exists():
+            assert verify(root / "voxels" / "res24") == {}
+    assert hits >= KILLS // 2
+    assert start(root).wait(timeout=300) == 0
+    assert shards(root) == expected
