@@ -19,6 +19,7 @@ from stages.geometry.mesh import Mesh
 from stages.stage import Arrays, ArraySpec, Item, Stage, differing, option
 
 GRID_VIEWS = 24
+MOST_SAMPLES = 8192  # a side: 1.3 GB while a view is drawn
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,11 @@ def check(params: Params) -> None:
         raise UsageError(
             f"--supersample {params.supersample} is even: no sample at the centre of a pixel",
             "use 1, 3, 5, ...",
+        )
+    if params.size * params.supersample > MOST_SAMPLES:
+        raise UsageError(
+            f"--size {params.size} with --supersample {params.supersample} is too fine",
+            f"their product may be {MOST_SAMPLES} at most",
         )
     if params.viewpoints == "grid24":
         for name in sorted(

@@ -114,6 +114,7 @@ def test_both_renderers_fill_the_same_arrays(shape: Item, renderer: Any) -> None
     ("params", "words"),
     [
         (Params(supersample=2), "--supersample 2"),
+        (Params(size=4096), "--size 4096 with --supersample 3"),
         (Params(views=10), "--views"),
         (Params(elevation_max_deg=50), "--elevation-max-deg"),
         (Params(viewpoints="uniform", elevation_min_deg=60), "--elevation-min-deg 60"),
