@@ -18,9 +18,7 @@ import numpy as np
 Arrays = dict[str, np.ndarray]
 
 
-def option(
-    default: Any, help: str, *, low: float | None = None, high: float | None = None
-) -> Any:
+def option(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
     """A field of `Params`: its default, its help text, and the range it must lie in."""
     return field(default=default, metadata={"help": help, "low": low, "high": high})
 
@@ -96,5 +94,3 @@ def differing(params: Any) -> dict[str, Any]:
         for f in dataclasses.fields(params)
         if getattr(params, f.name) != f.default
     }
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -76,4 +77,35 @@ def test_twenty_kills_of_voxelize(shapes: Path, tmp_path: Path) -> None:
             assert verify(root / "voxels" / "res24") == {}
     assert hits >= KILLS // 2
     assert start(root).wait(timeout=300) == 0
+    assert shards(root) == expected
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+def test_a_full_disk_ends_in_two_lines(shapes: Path, tmp_path: Path, share: float) -> None:
+    root = Path(shutil.copytree(shapes, tmp_path / "workspace"))
+    line = ["voxelize", "--res", "24", "--jobs", "0", "--quiet", "--workspace", str(root)]
+    assert run_command(line) == 0
+    expected = shards(root)
+    largest = max(len(data) for data in expected.values())
+    for path in (root / "voxels" / "res24").iterdir():
+        path.unlink()
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        size = int(share * largest)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "crossdim_cli.main", *line],
+        capture_output=True,
+        text=True,
+        preexec_fn=limit,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    message, hint = done.stderr.splitlines()
+    assert message.startswith("error: cannot write ")
+    assert hint == "raise the file size limit (ulimit -f), then run the same command again"
+    assert shards(root).items() <= expected.items()
+    assert run_command(line) == 0
     assert shards(root) == expected
