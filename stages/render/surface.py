@@ -6,7 +6,8 @@ are drawn, how finely a texture is sampled.
 
 - Two-sided: corner normals are turned to the side from which the corners run counter-clockwise. A
   renderer then only negates them where it sees the other side, and flipped faces do not matter.
-- Holes: colour alpha times texture alpha below 0.5 is not drawn at all, the rest is opaque.
+- Holes: texture alpha below 0.5, and materials that cannot be seen at all, are not drawn; the rest
+  is opaque. Glass is drawn, so that tops of glass tables, which the voxels have, are in the masks.
 - Order: by texture, then as in the mesh. Of faces at the same place the rasteriser shows the
   first, OpenGL the first or a pattern made by rounding.
 - Textures: bilinear, repeated, rows top to bottom, `uv` (0, 0) at the lower left. Each is first
@@ -27,7 +28,8 @@ from numba import njit
 
 from stages.geometry.mesh import Mesh
 
-ALPHA_CUT = 0.5  # less opaque than this is a hole
+ALPHA_CUT = 0.5  # texels less opaque than this are holes
+GLASS_CUT = 0.02  # materials less opaque than this cannot be seen
 NEAR = 0.05  # depth in world units below which nothing is drawn
 
 # Compiled loops read arrays by scalar index and pass tuples of numbers: a row taken as an array of
@@ -73,10 +75,11 @@ def prepare(mesh: Mesh, smooth: bool, pixels_per_unit: float) -> Surface:
     picture of one world unit at the object, which says how far textures are shrunk.
     """
     rgba = np.clip(mesh.material_rgba[mesh.face_material], 0, 1)  # (F, 4)
+    rgba[:, 3] = rgba[:, 3] >= GLASS_CUT
     texture = mesh.material_texture[mesh.face_material]
     alpha_low = np.array([t[..., 3].min(initial=255) / 255 for t in mesh.textures] + [1.0])
-    cutout = rgba[:, 3] * alpha_low[texture] < ALPHA_CUT  # texture -1 reads the last entry
-    keep = np.flatnonzero(rgba[:, 3] >= ALPHA_CUT)
+    cutout = alpha_low[texture] < ALPHA_CUT  # texture -1 reads the last entry
+    keep = np.flatnonzero(rgba[:, 3])
     keep = keep[np.argsort(texture[keep], kind="stable")]
     vertices = np.ascontiguousarray(mesh.vertices, np.float32)
     faces = np.ascontiguousarray(mesh.faces[keep], np.int32)

@@ -70,7 +70,7 @@ def test_normals_are_on_the_side_of_the_winding_and_mended_where_they_are_not_nu
 
 
 def test_faces_of_transparent_materials_are_left_out() -> None:
-    mesh = joined(box((0, 0, 0), (1, 1, 1), (1, 1, 1, 0.49)), box((2, 0, 0), (3, 1, 1)))
+    mesh = joined(box((0, 0, 0), (1, 1, 1), (1, 1, 1, 0.01)), box((2, 0, 0), (3, 1, 1)))
     assert len(prepare(mesh, True, 1).faces) == 12
     nothing = prepare(box((0, 0, 0), (1, 1, 1), (1, 1, 1, 0.0)), True, 1)
     assert nothing.faces.shape == (0, 3)
@@ -82,5 +82,7 @@ def test_faces_whose_texture_may_leave_holes_are_marked() -> None:
     image[0, 0, 3] = 200
     quad = textured_quad(image)
     assert not prepare(quad, True, 1000).cutout.any()
+    image[0, 0, 3] = 100  # 100 / 255 < 0.5
+    assert prepare(textured_quad(image), True, 1000).cutout.all()
     half = Mesh(**{**quad.__dict__, "material_rgba": np.array([[1, 1, 1, 0.6]], np.float32)})
-    assert prepare(half, True, 1000).cutout.all()  # 0.6 * 200 / 255 < 0.5
+    assert prepare(half, True, 1000).rgba[:, 3].tolist() == [1.0, 1.0]
