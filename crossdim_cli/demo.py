@@ -8,7 +8,7 @@ import typer
 
 from crossdim_cli.command import Session, add_command, param
 
-SHAPES = 36  # of each of two categories
+SHAPES = 48  # of each of two categories
 CATEGORIES = ("chair", "airplane")
 
 

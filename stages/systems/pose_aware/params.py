@@ -111,8 +111,8 @@ _TINY = dataclasses.replace(
     encoder_blocks=1,
     voxel_widths=(128, 96, 64, 48, 32, 32),
     mask_widths=(64, 48, 32, 16, 8),
-    steps=250,
+    steps=700,
     lr=1e-3,
-    validate_every=50,
+    validate_every=100,
 )
 PRESETS: dict[str, Params] = {"tiny": _TINY, "small": _SMALL, "paper": _PAPER}
