@@ -8,6 +8,7 @@ from typing import Any
 
 from stages.engine.work import Work
 from stages.errors import InputError
+from stages.registry import DERIVED
 from stages.stage import Stage, params_json
 from stages.store.fingerprint import bucket_count, bucket_of, item_fingerprint
 from stages.store.index import Index
@@ -92,10 +93,10 @@ def _offer(
         artefacts = [a for a in artefacts if a.variant == variant]
     if not artefacts:
         what = f"{stage}/{variant}" if variant else stage
-        makers = {"shapes": "crossdim shapes generate   (or: crossdim shapes import PATH)"}
-        raise InputError(
-            f"no {what} in {workspace.root}", f"run: {makers.get(stage, 'crossdim ' + stage)}"
-        )
+        maker = "crossdim shapes generate   (or: crossdim shapes import PATH)"
+        if stage != "shapes":
+            maker = DERIVED[stage].command
+        raise InputError(f"no {what} in {workspace.root}", f"run: {maker}")
     offer: dict[str, tuple[str, tuple[str, int]]] = {}
     owner: dict[str, str] = {}
     for artefact in artefacts:

@@ -6,12 +6,13 @@ split without being told again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stages.engine.status import require_fresh
 from stages.errors import InputError, UsageError
+from stages.registry import DERIVED
 from stages.shapes.splits import assign
 from stages.stage import Arrays
 from stages.store.fingerprint import canonical_json, digest
@@ -20,7 +21,6 @@ from stages.store.workspace import Artefact, Workspace, category_of, select_cate
 from stages.train.run import Selection
 
 Requires = Mapping[str, Mapping[str, Any]]  # stage -> parameters that it must have
-_MAKERS = {"voxels": "crossdim voxelize", "views": "crossdim render", "shapes": "crossdim shapes"}
 
 
 def choose_variant(
@@ -38,7 +38,7 @@ def choose_variant(
     if not fits:
         what = f"no {stage} at {' '.join(f'{k} {v}' for k, v in needed.items())}"
         what += f" called {variant}" if variant else ""
-        raise InputError(f"{what} in {workspace.root}", f"run: {_MAKERS[stage]} {flags}")
+        raise InputError(f"{what} in {workspace.root}", f"run: {DERIVED[stage].command} {flags}")
     if len(fits) > 1:
         names = ", ".join(a.variant for a in fits)
         raise UsageError(f"several {stage} fit: {names}", f"choose one with --{stage} NAME")
@@ -58,7 +58,6 @@ def choose_inputs(
     requires: Requires,
     categories: Sequence[str] = (),
     variants: Mapping[str, str | None] | None = None,
-    seed: int = 0,
 ) -> Selection:
     """The shapes that every required stage has made, split by family into train, val and test.
 
@@ -107,6 +106,3 @@ class Loader:
             wanted = tuple(n for n, s in self._names.items() if s == stage)
             arrays.update(artefact.read(shape_id, wanted))
         return arrays
-
-
-Load = Callable[[str], Arrays]
