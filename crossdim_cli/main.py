@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+from importlib.metadata import version
 from types import FrameType
 from typing import Any
 
@@ -32,9 +33,24 @@ def build() -> typer.Typer:
     from crossdim_cli import data, demo, evaluate, export, status, train
 
     app = new_app("From folders of CAD meshes to trained single-image 3D models. " + EPILOG)
+    app.callback()(_root)
     for module in (demo, data, train, evaluate, export, status):
         module.register(app)
     return app
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"crossdim {version('crossdim')}\n")
+        raise typer.Exit
+
+
+def _root(
+    show: bool = typer.Option(
+        False, "--version", help="Print the version.", is_eager=True, callback=_show_version
+    ),
+) -> None:
+    pass  # the help text is the application's
 
 
 def main() -> None:
