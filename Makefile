@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 	  --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
 
-demo: $(READY)  ## the whole pipeline on generated shapes, about 5 minutes on 2 cores
+demo: $(READY)  ## the whole pipeline on generated shapes, minutes on 2 cores
 	$(BIN)/crossdim demo --workspace crossdim-demo
 
 test: $(READY)  ## the whole suite

@@ -15,16 +15,16 @@ if [ ! -d "$data" ]; then
   exit 0
 fi
 
-limit=0 train="--preset small --pose-hypotheses 8"
+limit=0 views=48 train="--preset small"
 if [ "${CI:-}" = true ]; then
   CROSSDIM_WORKSPACE=$(mktemp -d)
   trap 'rm -rf "$CROSSDIM_WORKSPACE"' EXIT
-  limit=8 train="--preset tiny --pose-hypotheses 8 --steps 30"
+  limit=8 views=6 train="--preset tiny --steps 30"
 fi
 
 crossdim shapes import "$data" --format manifest --category "$category" --limit "$limit"
 crossdim voxelize --res 32 --category "$category"
-crossdim render --size 64 --viewpoints uniform --category "$category"
+crossdim render --size 64 --viewpoints uniform --views "$views" --category "$category"
 # shellcheck disable=SC2086  # several options in one variable
 crossdim train pose-aware --category "$category" $train
 crossdim eval reconstruction --category "$category"

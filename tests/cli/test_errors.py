@@ -155,9 +155,9 @@ def test_ctrl_c_loses_nothing(
 ) -> None:
     root = tmp_path / "workspace"
     assert crossdim("shapes generate --count 40 --category table --jobs 0 -q", root).code == 0
-    line = "render --viewpoints uniform --views 12 --size 128 --jobs 2"
+    line = "render --viewpoints uniform --views 30 --size 128 --jobs 2"
     process = start(line, root)
-    folder = root / "views" / "uniform12-128px"
+    folder = root / "views" / "uniform30-128px"
     deadline = time.monotonic() + SECONDS
     while not list(folder.glob("shard-*.h5")) and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
