@@ -10,7 +10,7 @@ import typer
 from crossdim_cli.command import Session, add_command, argument, param
 from crossdim_cli.output import table
 from stages.errors import InputError
-from stages.store.index import verify
+from stages.store.index import MANIFEST, verify
 from stages.store.workspace import Artefact, Workspace
 
 _COLUMNS = ("artefact", "items", "fresh", "stale", "missing", "failed", "why")
@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
 
 def _status(session: Session) -> None:
     from stages.engine.status import ArtefactStatus, workspace_status
+    from stages.evaluate.health import results_status
     from stages.train.health import runs_status
 
     def why(status: ArtefactStatus) -> str:
@@ -54,12 +55,16 @@ def _status(session: Session) -> None:
 
     statuses = workspace_status(session.workspace)
     runs = runs_status(session.workspace)
+    results = results_status(session.workspace)
     rows: list[tuple[object, ...]] = []
     for s in statuses:
         state = s.state
         counts = (len(x) for x in (state.fresh, state.stale, state.missing, state.failed))
         rows.append((s.name, s.items, *counts, why(s)))
     rows += [(r["run"], None, None, None, None, None, r["why"]) for r in runs]
+    for r in results:
+        fresh = r["items"] if r["fresh"] else 0
+        rows.append((r["name"], r["items"], fresh, r["items"] - fresh, 0, 0, r["why"]))
     data = {
         "artefacts": [
             {
@@ -76,10 +81,11 @@ def _status(session: Session) -> None:
             for s in statuses
         ],
         "runs": runs,
+        "results": results,
     }
     empty = f"nothing in {session.workspace.root} yet"
     session.out.result(data, table(_COLUMNS, rows) if rows else empty)
-    fresh = all(s.is_fresh for s in statuses) and all(r["fresh"] for r in runs)
+    fresh = all(s.is_fresh for s in statuses) and all(r["fresh"] for r in (*runs, *results))
     if session.options["check"] and not (rows and fresh):
         raise typer.Exit(3)
 
@@ -117,11 +123,10 @@ def _report(session: Session, files: int, problems: Mapping[str, str]) -> None:
 def _artefacts(workspace: Workspace, wanted: str) -> list[Artefact]:
     """The artefacts to verify: the one that is named, or every folder that holds a manifest."""
     if wanted:
-        stage, _, variant = wanted.partition("/")
-        artefact = workspace.artefact(stage, variant or "default")
+        stage, _, variant = wanted.rpartition("/")
+        artefact = workspace.artefact(stage or variant, variant if stage else "default")
         if not artefact.folder.is_dir():
             raise InputError(f"no artefact {wanted}", "run: crossdim status")
         return [artefact]
-    folders = sorted(p.parent for p in workspace.root.glob("*/*/manifest.json"))
-    found = [workspace.artefact(f.parent.name, f.name) for f in folders]
-    return [a for a in found if a.stage != "runs"]
+    folders = sorted(p.parent.relative_to(workspace.root) for p in workspace.root.rglob(MANIFEST))
+    return [workspace.artefact(f.parent.as_posix(), f.name) for f in folders]

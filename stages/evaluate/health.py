@@ -1,0 +1,40 @@
+"""Whether cached results still belong to their runs. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from stages.errors import CrossdimError
+from stages.store.shard import params_of
+from stages.store.workspace import Artefact, Workspace
+from stages.train.run import list_runs
+
+PROTOCOLS = ("reconstruction",)
+
+
+def results_status(workspace: Workspace) -> list[dict[str, Any]]:
+    """One record an artefact of results: `name`, `items`, `fresh` and `why`."""
+    runs = {f"{run.system}-{run.name}": run for run in list_runs(workspace.root)}
+    records = []
+    for protocol in PROTOCOLS:
+        for artefact in workspace.artefacts(f"results/{protocol}"):
+            run = runs.get(artefact.variant)
+            why = "its run is gone" if run is None else _difference(artefact, run)
+            record = {"name": artefact.name, "items": len(artefact.index.items())}
+            records.append({**record, "fresh": not why, "why": why})
+    return records
+
+
+def _difference(artefact: Artefact, run: Any) -> str:
+    """Why results are not those of the run as it is now, "" if they are."""
+    try:
+        pointer = json.loads((run.checkpoints / "best.json").read_bytes())
+        now = (pointer["files"]["weights"]["sha256"], run.record()["data"]["fingerprint"])
+        key = artefact.index.key
+        params = params_of(key) if key else {}
+        if artefact.index.damaged:
+            return next(iter(artefact.index.damaged.values()))
+        return "" if now == (params["weights"], params["data"]) else "its run was trained on"
+    except (OSError, ValueError, KeyError, TypeError, CrossdimError) as error:
+        return str(error)
