@@ -34,7 +34,7 @@ def _demo(session: Session) -> None:
 
     root = session.workspace.root
     pictures, mesh = root / "pictures.png", root / "prediction.obj"
-    train = ["train", "pose-aware", "--preset", "tiny", "--name", "demo"]
+    train = ["train", "pose-aware", "--preset", "tiny", "--name", "demo", "--threads", "1"]
     if session.options["steps"]:
         train += ["--steps", str(session.options["steps"])]
     chosen = [word for category in CATEGORIES for word in ("--category", category)]

@@ -56,6 +56,9 @@ def _root(
 def main() -> None:
     """Run the command line; never returns."""
     signal.signal(signal.SIGTERM, _terminate)
+    # torch's threads wait in loops by default: beside any other load they then cost several times
+    # what they compute. Read when torch is loaded, which is later.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(run(sys.argv[1:]))
 
 

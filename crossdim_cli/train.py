@@ -52,6 +52,7 @@ def _register(group: typer.Typer, name: str, system: Any) -> None:
         param("resume", Literal["last", "best"], "last", "Checkpoint to continue from."),
         param("tensorboard", bool, False, "Log for TensorBoard, too.", flags=("--tensorboard",)),
         param("workers", int, 0, "Processes that prepare batches.", min=0),
+        param("threads", int, 0, "CPU threads, 0 for one a core; last digits change.", min=0),
         *DEVICES,
         param("dry_run", bool, False, "Say what would be done.", flags=("--dry-run", "-n")),
     ]
@@ -98,6 +99,10 @@ def _run(session: Session, system: Any, params: Any, selection: Any, name: str) 
     from stages.train.run import About, create_run
 
     options = session.options
+    if options["threads"]:
+        import torch
+
+        torch.set_num_threads(options["threads"])
     known = {f.name for f in dataclasses.fields(TrainOptions)} - {"steps", "precision"}
     train_options = TrainOptions(**{k: v for k, v in options.items() if k in known})
     root = session.workspace.root

@@ -15,7 +15,8 @@ PIPELINE = [
     f"shapes generate --count {SHAPES} --category chair --jobs 0",
     "voxelize --jobs 0",
     f"render --viewpoints uniform --views {VIEWS} --supersample 1 --jobs 0",
-    "train pose-aware --preset tiny --name run --steps 4 --validate-every 2 --batch 4 --device cpu",
+    "train pose-aware --preset tiny --name run --steps 4 --validate-every 2 --batch 4 --device cpu "
+    "--threads 1",
     "eval reconstruction",
 ]
 
