@@ -145,7 +145,8 @@ def start(line: str, root: Path) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        env={**os.environ, "CROSSDIM_CONFIG": ""} | {},
+        # started in the background of a script, this process may have been told to ignore it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
