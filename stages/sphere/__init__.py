@@ -1,0 +1,1 @@
+"""Functions on the sphere: their grids, spherical harmonics, correlation over rotations."""
