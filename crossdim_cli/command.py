@@ -54,9 +54,12 @@ def argument(name: str, kind: Any, help: str, default: Any = ...) -> inspect.Par
 
 
 def params_options(
-    kind: type, skip: tuple[str, ...] = (), optional: bool = False
+    kind: type, skip: tuple[str, ...] = (), optional: bool = False, shown: Any = None
 ) -> list[inspect.Parameter]:
-    """The fields of a Params dataclass as options; `optional` ones default to None (not given)."""
+    """The fields of a Params dataclass as options; `optional` ones default to None (not given).
+
+    The help of those names the values in `shown`, where that is given.
+    """
     hints = typing.get_type_hints(kind)
     options = []
     for field in dataclasses.fields(kind):
@@ -76,7 +79,10 @@ def params_options(
             }
         if optional:
             annotation, default = annotation | None, None
-        options.append(param(field.name, annotation, default, meta["help"], **bounds))
+        help = meta["help"]
+        if shown is not None:
+            help += f" [default: {getattr(shown, field.name)}]"
+        options.append(param(field.name, annotation, default, help, **bounds))
     return options
 
 

@@ -11,5 +11,5 @@ from stages.voxelize import STAGE as VOXELIZE
 # Stages whose items are those of their inputs, by the folder that they fill.
 DERIVED: dict[str, Stage] = {stage.name: stage for stage in (VOXELIZE, RENDER)}
 
-# Stages that bring shapes into the workspace; both fill `shapes`.
+# Stages that bring items into the workspace, by the kind that the manifest keeps of their origin.
 SOURCES: dict[str, Stage] = {"generate": GENERATE, "import": IMPORT}

@@ -42,17 +42,36 @@ class ArraySpec:
     compress: int = 4  # gzip level, 0 for none
 
 
+# Where one item of an artefact is: file of the shard, row in it, id of the item.
+Row = tuple[str, int, str]
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """What an item needs beyond its own rows of the input stages.
+
+    `values` are plain JSON values; `rows` name items of other artefacts, such as the pictures
+    behind a shape; `prints` say what both hold, and go into the item's fingerprint.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    rows: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
+    prints: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Item:
     """What `process` sees: an id, and for each input stage its arrays of that id.
 
-    For stages that read files of others, `source` says where the file is and how it is oriented;
-    it is empty for all others.
+    For stages that read files of others, `source` says where the file is and how it is oriented.
+    Else `source` and `attached` are what the stage's `attach` gave: values, and the arrays of its
+    rows; both are empty for most.
     """
 
     id: str
     inputs: Mapping[str, Arrays]
     source: Mapping[str, Any] = field(default_factory=dict)
+    attached: Mapping[str, tuple[Arrays, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,6 +88,13 @@ class Stage:
     untrusted: bool = False  # parses files of others: never in this process
     variant: Callable[[Any], str] = lambda params: "default"
     check: Callable[[Any], None] = lambda params: None  # raises UsageError or EnvironmentLacks
+    presets: Mapping[str, Any] = field(default_factory=dict)  # `--preset`: name -> Params
+    # (params, seed, workspace, ids) -> what these items need beyond their rows; in the main process
+    attach: Callable[[Any, int, Any, list[str]], Mapping[str, Attachment]] | None = None
+    # For stages that read files of others: the items that an origin, which is what the manifest
+    # keeps of where they came from, offers (id -> source), and what the files of one hold.
+    list_sources: Callable[[Mapping[str, Any]], dict[str, dict[str, Any]]] | None = None
+    digest: Callable[[Mapping[str, Any]], str] | None = None
 
 
 def params_json(params: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from stages.engine.work import Work
 from stages.errors import InputError
 from stages.registry import DERIVED
-from stages.stage import Stage, params_json
+from stages.stage import Attachment, Stage, params_json
 from stages.store.fingerprint import bucket_count, bucket_of, item_fingerprint
 from stages.store.index import Index
 from stages.store.shard import ShardKey, make_key
@@ -73,13 +73,17 @@ def wanted_from_inputs(
     common = set.intersection(*(set(offer) for offer in offered))
     ids = _limited(select_categories(common, selection.categories), selection.limit)
     values = params_json(params)
+    attached = stage.attach(params, seed, workspace, ids) if stage.attach else {}
     work = {}
     for item in ids:
+        more = attached.get(item, Attachment())
         prints = {name: offer[item][0] for name, offer in zip(stage.inputs, offered)}
         work[item] = Work(
             item,
-            item_fingerprint(stage.name, stage.version, values, seed, prints),
+            item_fingerprint(stage.name, stage.version, values, seed, {**prints, **more.prints}),
             inputs={name: offer[item][1] for name, offer in zip(stage.inputs, offered)},
+            source=more.values,
+            attached=more.rows,
         )
     return work
 

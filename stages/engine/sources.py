@@ -23,3 +23,12 @@ def wanted_from_sources(
         )
         work[item] = Work(item, print_, source={k: v for k, v in source.items() if k != "digest"})
     return work
+
+
+def with_digests(
+    stage: Stage, sources: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The sources, each with the `digest` of what its files hold now."""
+    if stage.digest is None:
+        return {item: dict(source) for item, source in sources.items()}
+    return {item: {**source, "digest": stage.digest(source)} for item, source in sources.items()}

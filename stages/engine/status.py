@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from stages.engine.plan import Selection, State, compare, wanted_from_inputs
-from stages.engine.sources import wanted_from_sources
+from stages.engine.sources import wanted_from_sources, with_digests
 from stages.engine.work import Work
 from stages.errors import CrossdimError, InputError
 from stages.registry import DERIVED, SOURCES
@@ -34,7 +33,7 @@ class ArtefactStatus:
 
 def workspace_status(workspace: Workspace) -> list[ArtefactStatus]:
     """The state of every artefact of the data stages, inputs before what is made of them."""
-    names = ("shapes", *DERIVED)
+    names = dict.fromkeys([*(stage.name for stage in SOURCES.values()), *DERIVED])
     return [_status(workspace, a) for name in names for a in workspace.artefacts(name)]
 
 
@@ -56,29 +55,27 @@ def _wanted(workspace: Workspace, artefact: Artefact) -> tuple[dict[str, Work], 
     if index.key is None:
         raise CrossdimError("no shard of it can be read")
     there = {category_of(item) for item in index.entries}
-    if artefact.stage != "shapes":
+    if artefact.stage in DERIVED:
         stage = DERIVED[artefact.stage]
         params = params_from_json(stage.params, params_of(index.key))
         wanted = wanted_from_inputs(stage, params, index.key.seed, workspace, Selection())
         # categories that were never asked for are not missing
         return {i: w for i, w in wanted.items() if category_of(i) in there}, stage
-    source = index.extra.get("source", {})
-    stage = SOURCES.get(source.get("kind", ""), SOURCES["import"])
+    origin = index.extra.get("source", {})
+    if origin.get("kind") not in SOURCES:
+        raise CrossdimError("where its files came from is not known any more")
+    stage = SOURCES[origin["kind"]]
     params = params_from_json(stage.params, params_of(index.key))
-    sources = _sources(source, list(index.entries))
+    sources = _sources(stage, origin, list(index.entries))
     return wanted_from_sources(stage, params, index.key.seed, sources), stage
 
 
-def _sources(source: dict[str, Any], there: list[str]) -> dict[str, dict[str, Any]]:
-    """What the artefact's source offers now, of the items that were asked for."""
-    if source.get("kind") == "generate":
+def _sources(stage: Stage, origin: dict[str, Any], there: list[str]) -> dict[str, dict[str, Any]]:
+    """What the artefact's origin offers now, of the items that were asked for."""
+    if stage.list_sources is None:
         return {item: {} for item in there}
-    if source.get("kind") != "import":
-        raise CrossdimError("where these shapes came from is not known any more")
-    from stages.shapes.importing import list_sources, with_digests
-
-    sources, _ = list_sources(source["format"], Path(source["path"]))
-    return with_digests({i: s for i, s in sources.items() if i in there})
+    sources = stage.list_sources(origin)
+    return with_digests(stage, {i: sources[i] for i in there if i in sources})
 
 
 def require_fresh(workspace: Workspace, artefact: Artefact, ids: list[str]) -> None:
@@ -102,4 +99,6 @@ def _command(artefact: Artefact) -> str:
     key = artefact.index.key
     params = params_from_json(stage.params, params_of(key)) if key else stage.params()
     flags = [f"--{k.replace('_', '-')} {v}" for k, v in differing(params).items()]
+    if artefact.variant != stage.variant(params):
+        flags.append(f"--name {artefact.variant}")
     return " ".join([stage.command, *flags])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.errors import CrossdimError, ItemError
-from stages.stage import Item, Stage
+from stages.stage import Arrays, Item, Row, Stage
 from stages.store.fingerprint import item_rng
 from stages.store.reader import OpenShards, read_row
 from stages.store.shard import encode_item
@@ -24,6 +24,7 @@ class Work:
     fingerprint: str
     inputs: Mapping[str, tuple[str, int]] = field(default_factory=dict)  # stage -> (shard, row)
     source: Mapping[str, Any] = field(default_factory=dict)
+    attached: Mapping[str, tuple[Row, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,18 @@ def _open_shards() -> OpenShards:
     return OpenShards()
 
 
+def _read(row: Row) -> Arrays:
+    path, number, item = row
+    return read_row(_open_shards().get(Path(path)), number, Path(path), item_id=item)
+
+
 def perform(job: Job, work: Work) -> bytes:
     """The encoded arrays of one item; raises ItemError with the reason when it cannot be done."""
     stage = _stage(job.stage_module)
-    inputs = {
-        name: read_row(_open_shards().get(Path(path)), row, Path(path), item_id=work.id)
-        for name, (path, row) in work.inputs.items()
-    }
+    inputs = {name: _read((path, row, work.id)) for name, (path, row) in work.inputs.items()}
+    attached = {name: tuple(map(_read, rows)) for name, rows in work.attached.items()}
     try:
-        item = Item(work.id, inputs, work.source)
+        item = Item(work.id, inputs, work.source, attached)
         arrays = stage.process(item, job.params, item_rng(job.seed, work.id))
         return encode_item(stage.spec, arrays)
     except (ItemError, CrossdimError, MemoryError):

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from stages.engine.sources import with_digests
 from stages.errors import CrossdimError, InputError, ItemError, UsageError
-from stages.shapes.importing import list_sources, with_digests
+from stages.shapes.importing import STAGE, list_sources
 from stages.shapes.importing.files import mesh_file, references, resolve_inside, source_digest
 from stages.shapes.importing.manifest import read_manifest
 from stages.store.fingerprint import canonical_json
@@ -34,8 +35,7 @@ def test_sources_of_a_manifest(tmp_path: Path) -> None:
         "a-1,car,car/a 1.glb,+y,-x,train,sedan,Some library,A. Maker,CC0-1.0",
         '"B.2",chair,"chair/b,2/model.obj",+z,-y,,,,,',
     )
-    sources, root = list_sources("manifest", str(tmp_path))
-    assert root == tmp_path.resolve()
+    sources = list_sources({"format": "manifest", "path": str(tmp_path)})
     assert sources == {
         "car/a-1": {
             "path": "car/a 1.glb",
@@ -45,9 +45,9 @@ def test_sources_of_a_manifest(tmp_path: Path) -> None:
             "family": "sedan",
             "source": "Some library, A. Maker",
             "licence": "CC0-1.0",
-            "root": str(root),
+            "root": str(tmp_path.resolve()),
         },
-        "chair/B.2": source(root, "chair/b,2/model.obj"),
+        "chair/B.2": source(tmp_path.resolve(), "chair/b,2/model.obj"),
     }
     canonical_json(sources)  # plain values: they travel to other processes and into digests
     assert pickle.loads(pickle.dumps(sources)) == sources
@@ -58,12 +58,12 @@ def test_only_the_required_columns_and_any_file_name(tmp_path: Path) -> None:
         tmp_path, "a,b,a.off,+z,-y", header="\ufeffid, category ,file,up,front\n", name="list.csv"
     )
     for path in (tmp_path, table):
-        sources, _ = read_manifest(path)
+        sources = read_manifest(path)
         assert list(sources) == ["b/a"]
     write(tmp_path / "other.csv", "x\n")
     with pytest.raises(UsageError, match=r"2 CSV files and no models\.csv"):
         read_manifest(tmp_path)
-    assert list(read_manifest(table)[0]) == ["b/a"]
+    assert list(read_manifest(table)) == ["b/a"]
 
 
 ROW = "x,car,x.obj,+z,-y,,,,,"
@@ -112,8 +112,8 @@ def test_bad_tables(tmp_path: Path) -> None:
         read_manifest(tmp_path / "nowhere")
     with pytest.raises(UsageError, match="no CSV file"):
         read_manifest(tmp_path)
-    with pytest.raises(UsageError, match="unknown format 'shapenet'"):
-        list_sources("shapenet", tmp_path)
+    with pytest.raises(UsageError, match="unknown format 'nonsense'"):
+        list_sources({"format": "nonsense", "path": str(tmp_path)})
     for data, says in (
         ("id,file,up\n", "line 1: no column category, front"),
         ("", "no column id, category, file, up, front"),
@@ -134,7 +134,7 @@ def test_hostile_ids_never_become_paths(tmp_path: Path) -> None:
         quoted = name.replace('"', '""')
         manifest(tmp_path, f'"{quoted}",car,x.obj,+z,-y,,,,,')
         try:
-            sources, _ = read_manifest(tmp_path)
+            sources = read_manifest(tmp_path)
         except CrossdimError:
             continue
         (item,) = sources
@@ -275,7 +275,7 @@ def test_digest_follows_everything_that_matters(tmp_path: Path) -> None:
     os.rename(tmp_path / "m", tmp_path / "n")
     textured(tmp_path / "moved")
     assert source_digest({**one, "root": str(tmp_path / "moved")}) == first
-    digests = with_digests({"car/a": {**one, "root": str(tmp_path / "moved")}})
+    digests = with_digests(STAGE, {"car/a": {**one, "root": str(tmp_path / "moved")}})
     assert digests["car/a"]["digest"] == first
 
 
@@ -303,8 +303,9 @@ def test_digest_opens_nothing_outside_and_ends(tmp_path: Path) -> None:
 def test_listing_sources_imports_nothing_heavy(tmp_path: Path) -> None:
     manifest(tmp_path, "x,car,x.obj,+z,-y,,,,,")
     code = (
-        "import sys; from stages.shapes.importing import list_sources, with_digests\n"
-        f"with_digests(list_sources('manifest', {str(tmp_path)!r})[0])\n"
+        "import sys; from stages.shapes.importing import STAGE, list_sources\n"
+        f"sources = list_sources({{'format': 'manifest', 'path': {str(tmp_path)!r}}})\n"
+        "assert all(STAGE.digest(one) for one in sources.values())\n"
         "print([m for m in ('trimesh', 'PIL', 'scipy', 'torch', 'numba') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import trimesh
 
+from stages.engine.sources import with_digests
 from stages.errors import ItemError
 from stages.geometry.mesh import Mesh
-from stages.shapes.importing import STAGE, Params, list_sources, process, with_digests
+from stages.shapes.importing import STAGE, Params, list_sources, process
 from stages.shapes.importing.read import read_mesh
 from stages.stage import Arrays, Item
 from stages.store.shard import encode_item
@@ -36,7 +37,7 @@ CHOSEN = (
 
 @pytest.fixture(scope="module")
 def sources(shared_data: Path) -> dict[str, dict]:
-    return list_sources("manifest", shared_data / "openmodels")[0]
+    return list_sources({"format": "manifest", "path": str(shared_data / "openmodels")})
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_the_whole_manifest(sources: dict[str, dict]) -> None:
     assert len(sources) == 213
     counts = {c: sum(i.startswith(f"{c}/") for i in sources) for c in ("airplane", "car", "bed")}
     assert counts == {"airplane": 93, "car": 20, "bed": 11}
-    digests = with_digests({i: sources[i] for i in CHOSEN})
+    digests = with_digests(STAGE, {i: sources[i] for i in CHOSEN})
     assert len({s["digest"] for s in digests.values()}) == len(CHOSEN)
 
 

@@ -60,19 +60,15 @@ def _cut(name: str, text: str) -> str:
     )
 
 
-def list_sources(format: str, path: str | Path) -> tuple[dict[str, dict[str, Any]], Path]:
-    """The sources of a data set by id, and its root folder; see `read_manifest`.
+def list_sources(origin: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The sources by id of the data set at `origin["path"]` in the layout `origin["format"]`.
 
-    Raises UsageError for an unknown format, InputError for a data set that is not there or wrong.
+    See `read_manifest`. Raises UsageError for an unknown format, InputError for a data set that is
+    not there or wrong.
     """
-    if format not in FORMATS:
-        raise UsageError(f"unknown format {format!r}", f"known: {', '.join(FORMATS)}")
-    return FORMATS[format](Path(path))
-
-
-def with_digests(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The sources, each with the `digest` of what its files hold now (`source_digest`)."""
-    return {item: {**source, "digest": source_digest(source)} for item, source in sources.items()}
+    if origin["format"] not in FORMATS:
+        raise UsageError(f"unknown format {origin['format']!r}", f"known: {', '.join(FORMATS)}")
+    return FORMATS[origin["format"]](Path(origin["path"]))
 
 
 STAGE = Stage(
@@ -83,6 +79,8 @@ STAGE = Stage(
     process=process,
     command="crossdim shapes import",
     untrusted=True,
+    list_sources=list_sources,
+    digest=source_digest,
     # the base name is the caller's to choose: which data set it is
     variant=lambda params: "imported" + "".join(f"-{k}{v}" for k, v in differing(params).items()),
 )

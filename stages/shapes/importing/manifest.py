@@ -24,8 +24,8 @@ _FAMILY_BYTES = np.dtype(SPEC["family"].dtype).itemsize
 REQUIRED = ("id", "category", "file", "up", "front")
 
 
-def read_manifest(path: Path) -> tuple[dict[str, dict[str, Any]], Path]:
-    """The sources in a manifest by id, `category/name`, and its root folder.
+def read_manifest(path: Path) -> dict[str, dict[str, Any]]:
+    """The sources in a manifest by id, `category/name`.
 
     `path` is the CSV file, or a folder with models.csv or one single CSV file. A source is plain
     values: `path` of the mesh relative to `root`, `up`, `front`, `split`, `family`, `source`,
@@ -54,7 +54,7 @@ def read_manifest(path: Path) -> tuple[dict[str, dict[str, Any]], Path]:
     if not sources:
         raise InputError(f"{table} lists no models", "add a line for each mesh")
     _check_families(sources, table, lines)
-    return sources, root
+    return sources
 
 
 def _table(path: Path) -> Path:

@@ -1,0 +1,210 @@
+"""What the commands of all data stages share: their options, a plan, a run, and what came of it."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import typer
+
+from crossdim_cli.command import (
+    CATEGORY,
+    Session,
+    add_command,
+    argument,
+    param,
+    params_from,
+    params_options,
+    slice_of,
+)
+from stages import registry
+from stages.engine.plan import Plan, Selection, make_plan, wanted_from_inputs
+from stages.engine.pools import Limits
+from stages.engine.runner import Outcome, Progress, execute, in_slice
+from stages.engine.sources import wanted_from_sources, with_digests
+from stages.engine.work import Work
+from stages.stage import Stage
+from stages.store.fingerprint import safe_name
+from stages.store.workspace import category_of, select_categories
+
+_SHOWN_FAILURES = 20
+_PRESET = "preset"
+
+
+def add_derived(app: typer.Typer, command: str, stage: Stage, help: str) -> None:
+    """Add the command of a stage whose items are those of its inputs."""
+
+    def run(session: Session) -> None:
+        options = session.options
+        base = stage.presets[options[_PRESET]] if options.get(_PRESET) else stage.params()
+        params = params_from(stage.params, options, base)
+        stage.check(params)
+        sources = {"shapes": options["source"]} if options["source"] else {}
+        selection = Selection(tuple(options["category"]), sources, options["limit"])
+        wanted = wanted_from_inputs(stage, params, options["seed"], session.workspace, selection)
+        run_stage(session, stage, params, options["name"] or stage.variant(params), wanted)
+
+    source = param(
+        "source", str | None, None, "Only the shapes of this source, as `shapes/SOURCE`."
+    )
+    limit = param("limit", int, 0, "Only the first so many of each category; 0 for all.", min=0)
+    name = param("name", str, "", "Name of the artefact. Default: what differs from the defaults.")
+    own = params_options(stage.params)
+    if stage.presets:  # options that are not given leave the preset's values
+        own = params_options(stage.params, optional=True, shown=stage.params())
+        kind: Any = Literal[tuple(stage.presets)] | None
+        own.insert(0, param(_PRESET, kind, None, "Options that belong together; flags win."))
+    options = [*own, CATEGORY, source, limit, name, *engine_options()]
+    add_command(app, command, options, run, help=help, example=f"{stage.command} --jobs 4")
+
+
+def add_import(
+    app: typer.Typer, kind: str, formats: tuple[str, ...], help: str, example: str
+) -> None:
+    """Add the command `import` of a stage that reads files of others."""
+    stage = registry.SOURCES[kind]
+    assert stage.list_sources is not None
+
+    def run(session: Session) -> None:
+        options = session.options
+        path = Path(options["path"])
+        params = params_from(stage.params, options)
+        stage.check(params)
+        origin = {"kind": kind, "format": options["format"], "path": str(path.resolve())}
+        sources = stage.list_sources(origin)  # type: ignore[misc]
+        ids = select_categories(sources, tuple(options["category"]))
+        if limit := options["limit"]:
+            seen: dict[tuple[str, str], int] = {}
+            ids = [i for i in ids if _count(seen, (category_of(i), _split(sources[i]))) <= limit]
+        chosen = with_digests(stage, {i: sources[i] for i in ids})
+        wanted = wanted_from_sources(stage, params, 0, chosen)
+        suffix = stage.variant(params).removeprefix("imported")
+        name = safe_name(options["name"] or _source_name(path), "source name") + suffix
+        run_stage(session, stage, params, name, wanted, origin)
+
+    options = [
+        argument("path", Path, "What to import: a folder or a file."),
+        param("format", Literal[formats], formats[0], "Layout of the data set."),
+        param("name", str, "", "Name of the source in the workspace. Default: the folder's."),
+        param("limit", int, 0, "Only the first so many of each category and split.", min=0),
+        *params_options(stage.params),
+    ]
+    options = [*options, CATEGORY, *engine_options()]
+    add_command(app, "import", options, run, help=help, example=example)
+
+
+def _count(seen: dict[tuple[str, str], int], key: tuple[str, str]) -> int:
+    seen[key] = seen.get(key, 0) + 1
+    return seen[key]
+
+
+def _split(source: Mapping[str, Any]) -> str:
+    return str(source.get("split", ""))
+
+
+def _source_name(path: Path) -> str:
+    """What a data set is called: its folder, the folder of its table, or its file."""
+    path = path.resolve()
+    if path.is_dir():
+        return path.name
+    return path.parent.name if path.suffix.lower() == ".csv" else path.stem
+
+
+def engine_options() -> list[inspect.Parameter]:
+    """Options of everything that runs items: where, how many, within which limits."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return [
+        param("jobs", int, cores or 1, "Worker processes; 0 works in this one, unguarded.", min=0),
+        param("item_seconds", float, 300.0, "Time limit of one item.", min=0.01),
+        param("item_memory_gib", float, 4.0, "Memory limit of one worker.", min=0.1),
+        param("seed", int, 0, "Seed of everything random.", min=0),
+        param("slice", str, "", "Do part i of n, as `i/n`, or `auto` in a SLURM array job."),
+        param(
+            "retry_failed", bool, False, "Try items again that failed.", flags=("--retry-failed",)
+        ),
+        param("dry_run", bool, False, "Say what would be done.", flags=("--dry-run", "-n")),
+    ]
+
+
+def run_stage(
+    session: Session,
+    stage: Stage,
+    params: Any,
+    variant: str,
+    wanted: Mapping[str, Work],
+    source: dict[str, Any] | None = None,
+) -> None:
+    """Plan and run a stage, show what came of it; exit code 1 if any wanted item failed."""
+    options = session.options
+    artefact = session.workspace.artefact(stage.name, variant)
+    plan = make_plan(stage, params, options["seed"], artefact, wanted, options["retry_failed"])
+    part = slice_of(options["slice"])
+    if part:
+        plan = in_slice(plan, *part)
+    if options["dry_run"]:
+        _show_plan(session, plan)
+        return
+    limits = Limits(options["jobs"], options["item_seconds"], options["item_memory_gib"])
+    with session.out.progress(artefact.name) as tracker:
+
+        def show(progress: Progress) -> None:
+            note = f"failed={progress.failed}" if progress.failed else ""
+            tracker(progress.done, progress.total, note)
+
+        outcome = execute(plan, stage, params, limits, show, source)
+    failed = {**({} if options["retry_failed"] else plan.state.failed), **outcome.failures}
+    _show_outcome(session, plan, outcome, failed)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show_plan(session: Session, plan: Plan) -> None:
+    state = plan.state
+    reasons = {**dict.fromkeys(state.missing, "missing"), **state.stale}
+    todo = {one.id: reasons.get(one.id, "failed before") for t in plan.tasks for one in t.work}
+    counts: dict[str, int] = {}
+    for reason in todo.values():
+        counts[reason] = counts.get(reason, 0) + 1
+    why = ", ".join(f"{n} {reason}" for reason, n in sorted(counts.items()))
+    text = f"{plan.artefact.name}: would make {len(todo)} items" + (f" ({why})" if why else "")
+    text += f", {len(state.fresh)} are fresh, {len(state.failed)} failed"
+    session.out.result(
+        {
+            "artefact": plan.artefact.name,
+            "todo": todo,
+            "fresh": len(state.fresh),
+            "failed": dict(state.failed),
+        },
+        text,
+    )
+
+
+def _show_outcome(
+    session: Session, plan: Plan, outcome: Outcome, failed: Mapping[str, str]
+) -> None:
+    out = session.out
+    for name, reason in sorted(outcome.damaged.items()):
+        out.warn(f"healed {plan.artefact.name}/{name}: {reason}")
+    for item in sorted(failed)[:_SHOWN_FAILURES]:
+        out.warn(f"failed {item}: {failed[item]}")
+    if len(failed) > _SHOWN_FAILURES:
+        out.warn(f"... and {len(failed) - _SHOWN_FAILURES} more: crossdim status --json")
+    if outcome.done:
+        out.note(f"{outcome.seconds:.1f} s, {1000 * outcome.seconds / outcome.done:.0f} ms an item")
+    fresh = len(plan.state.fresh)
+    text = f"{plan.artefact.name}: {fresh + outcome.done} items, {outcome.done} made now"
+    text += f", {fresh} were fresh, {len(failed)} failed"
+    session.out.result(
+        {
+            "artefact": plan.artefact.name,
+            "path": str(plan.artefact.folder),
+            "items": fresh + outcome.done,
+            "made": outcome.done,
+            "fresh": fresh,
+            "failed": dict(sorted(failed.items())),
+        },
+        text,
+    )

@@ -1,0 +1,1 @@
+"""Orthographic depth maps at fixed and novel views (`crossdim depths`)."""

@@ -1,0 +1,1 @@
+"""Photos of others: backgrounds, and pictures with annotated keypoints."""

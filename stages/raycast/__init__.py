@@ -1,0 +1,1 @@
+"""Sphere maps: how far the surface is in every direction (`crossdim raycast`)."""

@@ -1,0 +1,1 @@
+"""Viewpoints of real pictures: import, density, sampling (`crossdim viewpoints`)."""
