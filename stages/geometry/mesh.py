@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from stages.errors import ItemError
+
 
 def _empty(*shape: int, dtype: type = np.float32) -> np.ndarray:
     return np.zeros(shape, dtype)
@@ -111,6 +113,20 @@ class Mesh:
             textures=textures,
             keypoint_names=tuple(n.decode() for n in arrays["keypoint_names"]),
         )
+
+
+def refuse_broken(mesh: Mesh) -> None:
+    """Raises ItemError for what compiled loops must never see.
+
+    That is a mesh without faces, a face of vertices that are not there, a vertex that is not
+    finite.
+    """
+    if not len(mesh.faces):
+        raise ItemError("the mesh has no faces")
+    if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
+        raise ItemError("a face names a vertex that is not there")
+    if not np.isfinite(mesh.vertices).all():
+        raise ItemError("a vertex is not finite")
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

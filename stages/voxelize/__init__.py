@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from stages.errors import EnvironmentLacks, ItemError, UsageError
-from stages.geometry.mesh import Mesh
+from stages.geometry.mesh import Mesh, refuse_broken
 from stages.stage import Arrays, ArraySpec, Item, Stage, option
 
 GIB = 2**30
@@ -60,7 +60,7 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     from stages.voxelize.surface import add_surface
 
     mesh = Mesh.from_arrays(dict(item.inputs["shapes"]))
-    _refuse_broken(mesh)
+    refuse_broken(mesh)
     origin, extent = _cube(mesh, params.fit)
     res = params.res
     points = in_voxels(mesh.vertices, origin.astype(np.float64), res / float(extent[0]))  # (V, 3)
@@ -77,15 +77,6 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
         "extent": extent,
         "disagreement": np.array([disagreement], np.float32),
     }
-
-
-def _refuse_broken(mesh: Mesh) -> None:
-    if not len(mesh.faces):
-        raise ItemError("the mesh has no faces")
-    if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
-        raise ItemError("a face names a vertex that is not there")
-    if not np.isfinite(mesh.vertices).all():
-        raise ItemError("a vertex is not finite")
 
 
 def _cube(mesh: Mesh, fit: str) -> tuple[np.ndarray, np.ndarray]:
