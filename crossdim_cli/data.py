@@ -13,6 +13,7 @@ def register(app: typer.Typer) -> None:
     for stage, help in (
         ("voxels", "Turn shapes into occupancy grids."),
         ("views", "Render shapes: RGB, mask, depth and camera per view."),
+        ("depths", "Orthographic depth maps at fixed and at random views."),
     ):
         command = DERIVED[stage].command.removeprefix("crossdim ")
         add_derived(app, command, DERIVED[stage], help)

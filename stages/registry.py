@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stages.depths import STAGE as DEPTHS
 from stages.render import STAGE as RENDER
 from stages.shapes.generate import STAGE as GENERATE
 from stages.shapes.importing import STAGE as IMPORT
@@ -9,7 +10,7 @@ from stages.stage import Stage
 from stages.voxelize import STAGE as VOXELIZE
 
 # Stages whose items are those of their inputs, by the folder that they fill.
-DERIVED: dict[str, Stage] = {stage.name: stage for stage in (VOXELIZE, RENDER)}
+DERIVED: dict[str, Stage] = {stage.name: stage for stage in (VOXELIZE, RENDER, DEPTHS)}
 
 # Stages that bring items into the workspace, by the kind that the manifest keeps of their origin.
 SOURCES: dict[str, Stage] = {"generate": GENERATE, "import": IMPORT}
