@@ -74,6 +74,8 @@ def _train(session: Session, system: Any) -> None:
     variants = {stage: options[stage] for stage in system.REQUIRES}
     selection = choose_inputs(session.workspace, system.REQUIRES, options["category"], variants)
     name = options["name"] or _default_name(selection.categories, options["category"], options)
+    if hasattr(system, "bind"):
+        system, params = system.bind(params, selection, session.workspace)
     if options["dry_run"]:
         shapes = _counts(selection)
         text = f"run {name}: would train {params.steps} steps on {shapes} shapes"

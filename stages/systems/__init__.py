@@ -16,4 +16,10 @@ A system's package imports no torch and holds:
                                             others are for the log
     validate(model, batch, params)          (B,) numbers of each sample by name, to be averaged
     predict(model, images, params)          tensors by name, of images (B, 3, H, W), 0 to 1
+
+Optional:
+
+    bind(params, selection, workspace)      (system, params) for these data: fills in what only the
+                                            data or other runs know, such as the classes or a frozen
+                                            network; the system is this one with functions replaced
 """

@@ -5,7 +5,6 @@ Letters: B batch, V views of a shape, H W pixels.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from stages.errors import InputError
+from stages.systems.pictures import Kept, tint
 from stages.systems.pose_aware.model import IMAGE, MASK, VOXELS
 from stages.systems.pose_aware.params import Params
 
@@ -55,8 +55,7 @@ class ShapeViews:
         self, load: Callable[[str], Arrays], ids: Sequence[str], params: Params = _DEFAULT
     ) -> None:
         self.ids, self.params = list(ids), params
-        self._load, self._room, self._bytes = load, params.cache_mb * 2**20, 0
-        self._kept: OrderedDict[str, dict[str, np.ndarray]] = OrderedDict()
+        self._load, self._shapes = load, Kept(self._read, params.cache_mb)
         self._views: int | None = None
 
     @property
@@ -96,23 +95,15 @@ class ShapeViews:
             "viewpoint": stack("viewpoint").float(),
         }
 
-    def shape(self, shape_id: str) -> dict[str, np.ndarray]:
+    def shape(self, shape_id: str) -> Arrays:
         """The arrays of one shape; InputError if they are not of the sizes in `SHAPES`."""
-        if shape_id in self._kept:
-            self._kept.move_to_end(shape_id)
-            return self._kept[shape_id]
+        return self._shapes.get(shape_id)
+
+    def _read(self, shape_id: str) -> dict[str, np.ndarray]:
         loaded = self._load(shape_id)
         arrays = {name: np.asarray(loaded[name]) for name in SHAPES}
         _check(shape_id, arrays, self._views)
-        self._kept[shape_id] = arrays
-        self._bytes += _size(arrays)
-        while self._bytes > self._room and len(self._kept) > 1:
-            self._bytes -= _size(self._kept.popitem(last=False)[1])
         return arrays
-
-
-def _size(arrays: Arrays) -> int:
-    return sum(a.nbytes for a in arrays.values())
 
 
 def _check(shape_id: str, arrays: Arrays, views: int | None) -> None:
@@ -132,7 +123,7 @@ def augment(batch: Batch, params: Params, generator: torch.Generator) -> Batch:
     if params.flip:
         batch = mirror(batch, torch.rand(count, generator=generator) < 0.5)
     if params.jitter > 0:
-        batch = {**batch, "image": _tint(batch["image"], params.jitter, generator)}
+        batch = {**batch, "image": tint(batch["image"], params.jitter, generator)}
     return batch
 
 
@@ -155,17 +146,3 @@ def mirror(batch: Batch, chosen: torch.Tensor) -> Batch:
         "voxels": swap("voxels", 1),
         "viewpoint": batch["viewpoint"] * sign,
     }
-
-
-def _tint(images: torch.Tensor, strength: float, generator: torch.Generator) -> torch.Tensor:
-    """Images with their colours permuted, scaled and shifted, each image by its own amounts."""
-    count = len(images)
-
-    def spread(*shape: int) -> torch.Tensor:  # 1 +- strength
-        return 1 + strength * (2 * torch.rand(shape, generator=generator) - 1)
-
-    order = torch.rand(count, 3, generator=generator).argsort(1)
-    images = images.gather(1, order[:, :, None, None].expand_as(images))
-    mean = images.mean((1, 2, 3), keepdim=True)
-    contrast, brightness = spread(count, 1, 1, 1), spread(count, 3, 1, 1)
-    return (((images - mean) * contrast + mean) * brightness).clamp(0, 1)

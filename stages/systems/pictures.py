@@ -1,0 +1,51 @@
+"""What the data of all systems that look at pictures share."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+Arrays = Mapping[str, Any]  # NumPy arrays or tensors
+
+
+class Kept:
+    """Arrays by id, read when they are first wanted, the latest of them kept in memory."""
+
+    def __init__(self, read: Callable[[str], Arrays], room_mb: int) -> None:
+        self._read, self._room, self._bytes = read, room_mb * 2**20, 0
+        self._kept: OrderedDict[str, Arrays] = OrderedDict()
+
+    def get(self, key: str) -> Arrays:
+        """The arrays of one id."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        arrays = self._kept[key] = self._read(key)
+        self._bytes += _size(arrays)
+        while self._bytes > self._room and len(self._kept) > 1:
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
+        return arrays
+
+
+def _size(arrays: Arrays) -> int:
+    return sum(a.nbytes for a in arrays.values())
+
+
+def tint(images: torch.Tensor, strength: float, generator: torch.Generator) -> torch.Tensor:
+    """Images (B, 3, H, W), 0 to 1, with their colours permuted, scaled and shifted.
+
+    Each image by its own amounts, within 1 +- `strength`.
+    """
+    count = len(images)
+
+    def spread(*shape: int) -> torch.Tensor:  # 1 +- strength
+        return 1 + strength * (2 * torch.rand(shape, generator=generator) - 1)
+
+    order = torch.rand(count, 3, generator=generator).argsort(1)
+    images = images.gather(1, order[:, :, None, None].expand_as(images))
+    mean = images.mean((1, 2, 3), keepdim=True)
+    contrast, brightness = spread(count, 1, 1, 1), spread(count, 3, 1, 1)
+    return (((images - mean) * contrast + mean) * brightness).clamp(0, 1)
