@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stages.depths import STAGE as DEPTHS
+from stages.photos.backgrounds import STAGE as BACKGROUNDS
 from stages.render import STAGE as RENDER
 from stages.shapes.generate import STAGE as GENERATE
 from stages.shapes.importing import STAGE as IMPORT
@@ -13,4 +14,8 @@ from stages.voxelize import STAGE as VOXELIZE
 DERIVED: dict[str, Stage] = {stage.name: stage for stage in (VOXELIZE, RENDER, DEPTHS)}
 
 # Stages that bring items into the workspace, by the kind that the manifest keeps of their origin.
-SOURCES: dict[str, Stage] = {"generate": GENERATE, "import": IMPORT}
+SOURCES: dict[str, Stage] = {
+    "generate": GENERATE,
+    "import": IMPORT,
+    "backgrounds": BACKGROUNDS,
+}

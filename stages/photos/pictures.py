@@ -1,0 +1,111 @@
+"""Pictures of others as upright RGB.
+
+The content of a file decides what it is, not its name. Its EXIF orientation is applied, what is
+transparent shows white, grey of 16 bits is brought to 8 by its high byte (as Pillow does with
+colours of 16 bits), CMYK and the others go through Pillow's own conversion; colour profiles are not
+applied. Of an animation, or a file of several pages, the first picture counts.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stages.errors import ItemError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+MAX_PIXELS = 64_000_000  # a few kilobytes can declare a picture of any size
+MAX_BYTES = 256 << 20
+_ORIENTATION = 0x0112  # the EXIF tag
+
+
+def read_picture(path: Path, least: int = 0) -> Image.Image:
+    """The upright picture in a file, mode RGB.
+
+    With `least`, a large JPEG may be decoded at a half, a quarter or an eighth of its size, its
+    shorter side never below `least` pixels. Raises ItemError when the file cannot be read, is too
+    large, none of FORMATS, cut short or damaged.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ItemError(f"it is a file of {size >> 20} MiB, at most {MAX_BYTES >> 20} are read")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ItemError(f"it cannot be read: {error.strerror}") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Pillow finds odd and reads all the same
+        return _to_rgb(_open(data), least)
+
+
+def _open(data: bytes) -> Image.Image:
+    """The picture in `data`, its pixels not yet read; ItemError when it is too large or none."""
+    from PIL import Image
+
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise ItemError(f"it declares more than {MAX_PIXELS} pixels") from None
+    except Exception as error:  # damaged headers raise whatever they like
+        what = "empty" if not data else f"damaged, or none of {', '.join(FORMATS)}"
+        raise ItemError(f"the picture is {what}") from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ItemError(f"it has {width}x{height} pixels, at most {MAX_PIXELS} are read")
+    return image
+
+
+def _to_rgb(image: Image.Image, least: int) -> Image.Image:
+    from PIL import Image
+
+    try:
+        if least:
+            image.draft(None, (least, least))
+        image.load()
+        image = _upright(_eight_bit(image))
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+            image = Image.alpha_composite(white, image)
+        return image.convert("RGB")
+    except (ItemError, MemoryError):
+        raise
+    except Exception as error:  # damaged data raise whatever they like
+        raise ItemError(f"the picture is damaged: {error}") from error
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits brought to 8, which Pillow's own conversion would clip."""
+    from PIL import Image
+
+    if image.mode == "F" or not image.mode.startswith("I"):
+        if image.mode == "F":
+            raise ItemError("its pixels are floating-point numbers of an unknown range")
+        return image
+    values = np.asarray(image).astype(np.int64)  # (h, w)
+    if values.min() < 0 or values.max() > 0xFFFF:
+        raise ItemError("its pixels have more than 16 bits")
+    grey = Image.fromarray((values >> 8).astype(np.uint8))
+    if (clear := image.info.get("transparency")) is not None:
+        grey.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    grey.getexif().update(image.getexif())
+    return grey
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture turned and mirrored as its EXIF orientation says; a damaged EXIF says nothing."""
+    from PIL import ImageOps
+
+    try:
+        if image.getexif().get(_ORIENTATION, 1) not in range(2, 9):
+            return image
+    except Exception:  # damaged EXIF raises whatever it likes
+        return image
+    return ImageOps.exif_transpose(image)
