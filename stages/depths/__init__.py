@@ -10,6 +10,7 @@ the cloud. As in the voxels, every face counts, whatever its material.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -27,7 +28,7 @@ RADIUS = 0.5 + 1e-5
 class Params:
     """From where shapes are seen, and how finely."""
 
-    views: orthographic.FixedViews = option(8, "fixed views: corners of a regular solid")
+    views: Literal[4, 6, 8, 12, 20] = option(8, "fixed views: corners of a regular solid")
     novel: int = option(100, "random views of each shape, 0 for none", low=0, high=10000)
     size: int = option(128, "pixels a side", low=8, high=1024)
 

@@ -1,33 +1,33 @@
 """The orthographic camera of depth maps and the views it takes, for NumPy arrays and for Torch.
 
-Extrinsics are as everywhere: OpenCV, `x_cam = R x_world + t`, looking at the origin from DISTANCE.
-The picture shows the square of side 1 around the optical axis, which holds a unit-diagonal shape
-at any rotation: with W pixels a side and pixel (row i, column j) centred at u = j + 0.5, v = i + 0.5
+Extrinsics are as everywhere (`stages.geometry.cameras`): OpenCV, `x_cam = R x_world + t`, at
+DISTANCE from the origin and looking at it. The picture shows the square of side 1 around the
+optical axis, which holds a unit-diagonal shape at any rotation. With W pixels a side and the centre
+of pixel (row i, column j) at u = j + 0.5, v = i + 0.5,
 
     u = W (x_cam + 1/2),   v = W (y_cam + 1/2),   depth = z_cam,
 
-so that depths of such a shape lie in 0.5 .. 1.5. The paper of the structure generator (Lin, Kong and
-Lucey 2018) has the same camera, in Blender's axes: y_cam and z_cam change sign, its
-`u = W x + W/2, v = -W y + W/2, depth = 1 - z`; but its code takes pixel centres to be whole
-numbers, half a pixel off what Blender draws.
+so that depths of such a shape lie in 0.5 .. 1.5. The code of the structure generator (Lin, Kong and
+Lucey 2018) has the same camera in Blender's axes, where y and z point the other way:
+`u = W x + W/2, v = -W y + W/2, depth = 1 - z`. It takes pixel centres to be whole numbers, half a
+pixel off those that Blender draws.
 
 Letters: H = W pixels a side, P points; leading axes are free.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from stages.geometry import cameras
+from stages.errors import UsageError
 
 Array = Any  # np.ndarray or torch.Tensor
 
 DISTANCE = 1.0  # of the camera from the origin, in world units
 
 GOLDEN = (1 + 5**0.5) / 2
-FixedViews = Literal[4, 6, 8, 12, 20]
 SOLIDS = {4: "tetrahedron", 6: "octahedron", 8: "cube", 12: "icosahedron", 20: "dodecahedron"}
 
 
@@ -73,14 +73,17 @@ def xyz_maps(depth: Array, extrinsics: Array) -> Array:
     return unproject(centres, centres[:, None], depth, extrinsics)
 
 
-def fixed_viewpoints(count: FixedViews) -> np.ndarray:
-    """(count, 4) viewpoints (`stages.geometry.cameras`) from the corners of a regular solid.
+def fixed_viewpoints(count: int) -> np.ndarray:
+    """(count, 4) viewpoints, as in `cameras`, from the corners of a regular solid.
 
     Upright, without in-plane rotation; none looks along the vertical, where upright means nothing.
     The 8 are the corners of the cube in the order of the structure generator's code, and begin with
     its 4; they begin the 20. The 6 are turned by 45 degrees about x, as there. The 12 and 20
-    have their standard coordinates, which that code turns and rounds.
+    have their standard coordinates, which that code turns and rounds. Raises UsageError for any
+    other number.
     """
+    if count not in SOLIDS:
+        raise UsageError(f"there are no {count} fixed views", f"use {', '.join(map(str, SOLIDS))}")
     directions = _corners(count)
     directions = directions / np.linalg.norm(directions, axis=1, keepdims=True)
     azimuth = np.degrees(np.arctan2(directions[:, 0], -directions[:, 1]))
@@ -88,7 +91,7 @@ def fixed_viewpoints(count: FixedViews) -> np.ndarray:
     return np.stack([azimuth, elevation, np.zeros(count), np.full(count, DISTANCE)], -1)
 
 
-def _corners(count: FixedViews) -> np.ndarray:
+def _corners(count: int) -> np.ndarray:
     """(count, 3) float64 corners of the regular solid, at one distance from the origin."""
     p, q = GOLDEN, 1 / GOLDEN
     cube = [
