@@ -74,3 +74,56 @@ def geodesic(first: Array, second: Array) -> Array:
     sine = lib.sqrt(((first - second) ** 2).sum((-2, -1)) / 8)
     cosine = lib.sqrt(lib.clip((first * second).sum((-2, -1)) + 1, 0, None)) / 2
     return 2 * lib.arctan2(sine, cosine)
+
+
+def exponential(vector: Array) -> Array:
+    """Active rotations (..., 3, 3) about (..., 3) vectors, by their length in radians."""
+    lib = _library(vector)
+    square = (vector**2).sum(-1)
+    small = square < 1e-8  # where sin(t)/t is 1 - t^2/6 to the last digit
+    safe = lib.where(small, lib.ones_like(square), square)
+    angle = lib.sqrt(safe)
+    first = lib.where(small, 1 - square / 6, lib.sin(angle) / angle)[..., None, None]
+    second = lib.where(small, 0.5 - square / 24, (1 - lib.cos(angle)) / safe)[..., None, None]
+    x, y, z = vector[..., 0], vector[..., 1], vector[..., 2]
+    zero = x * 0
+    cross = _matrix([[zero, -z, y], [z, zero, -x], [-y, x, zero]])
+    one = _matrix([[zero + 1, zero, zero], [zero, zero + 1, zero], [zero, zero, zero + 1]])
+    return one + first * cross + second * (cross @ cross)
+
+
+def logarithm(matrix: Array) -> Array:
+    """The vectors (..., 3), of lengths 0 to pi, whose `exponential` is (..., 3, 3).
+
+    By way of the quaternion whose largest part is found first (Shepperd 1978): no angle is special.
+    At half turns either of two opposite vectors.
+    """
+    lib = _library(matrix)
+    m = [[matrix[..., i, j] for j in range(3)] for i in range(3)]
+    a, b, c = m[2][1] - m[1][2], m[0][2] - m[2][0], m[1][0] - m[0][1]
+    d, e, f = m[0][1] + m[1][0], m[0][2] + m[2][0], m[1][2] + m[2][1]
+    rows = [  # 4 q q^T, of the quaternion q = (w, x, y, z)
+        [1 + m[0][0] + m[1][1] + m[2][2], a, b, c],
+        [a, 1 + m[0][0] - m[1][1] - m[2][2], d, e],
+        [b, d, 1 - m[0][0] + m[1][1] - m[2][2], f],
+        [c, e, f, 1 - m[0][0] - m[1][1] + m[2][2]],
+    ]
+    outer = _matrix(rows)  # (..., 4, 4)
+    diagonal = lib.stack([rows[i][i] for i in range(4)], -1)
+    largest = diagonal.argmax(-1)[..., None]
+    pick = _one_hot(largest)
+    q = (outer * pick).sum(-2)  # the row of the largest part, a multiple of q
+    q = q / lib.sqrt((q**2).sum(-1))[..., None]
+    q = lib.where(q[..., :1] < 0, -q, q)
+    length = lib.sqrt((q[..., 1:] ** 2).sum(-1))
+    small = length < 1e-12
+    safe = lib.where(small, lib.ones_like(length), length)
+    angle = 2 * lib.arctan2(length, q[..., 0])
+    return q[..., 1:] * lib.where(small, 2 * lib.ones_like(length), angle / safe)[..., None]
+
+
+def _one_hot(index: Array) -> Array:
+    """(..., 4, 1) booleans of (..., 1) numbers from 0 to 3."""
+    lib = _library(index)
+    numbers = lib.arange(4) if lib is np else lib.arange(4, device=index.device)
+    return (numbers == index)[..., None]

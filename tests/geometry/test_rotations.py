@@ -68,3 +68,35 @@ def test_geodesic_of_a_half_turn_in_azimuth_is_pi_at_any_elevation():
         rotations.camera(azimuth, elevation), rotations.camera(azimuth + np.pi, elevation)
     )
     np.testing.assert_allclose(angle, np.pi, atol=6e-8)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_exponential_and_logarithm_are_scipys(kind):
+    vectors = np.random.default_rng(2).normal(size=(200, 3))
+    vectors *= np.random.default_rng(3).uniform(0, np.pi, (200, 1)) / np.linalg.norm(
+        vectors, axis=1, keepdims=True
+    )
+    vectors[:4] = [0, 0, 0], [1e-9, 0, 0], [1e-5, -2e-5, 0], [0, np.pi - 1e-9, 0]
+    matrices = Rotation.from_rotvec(vectors).as_matrix()
+    np.testing.assert_allclose(rotations.exponential(kind(vectors)), matrices, atol=1e-14)
+    # near half a turn a matrix holds its axis to the root of the rounding error only in the naive
+    # formula; through the quaternion all digits stay
+    np.testing.assert_allclose(rotations.logarithm(kind(matrices)), vectors, atol=1e-12)
+
+
+def test_logarithm_of_half_turns_is_one_of_the_two():
+    axes = np.random.default_rng(4).normal(size=(50, 3))
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    told = rotations.logarithm(2 * axes[:, :, None] * axes[:, None] - np.eye(3))
+    sign = np.sign((told * axes).sum(1, keepdims=True))
+    np.testing.assert_allclose(sign * told, np.pi * axes, atol=1e-7)
+
+
+def test_gradients_of_exponential_and_logarithm():
+    vectors = torch.as_tensor(np.random.default_rng(5).normal(size=(6, 3))).requires_grad_()
+    assert torch.autograd.gradcheck(rotations.exponential, vectors)
+    assert torch.autograd.gradcheck(
+        lambda v: rotations.logarithm(rotations.exponential(v)), vectors
+    )
+    zero = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(rotations.exponential, zero)
