@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, Literal
 
 import typer
@@ -22,7 +23,7 @@ from crossdim_cli.evaluate import DEVICES
 from crossdim_cli.output import Tracker
 from stages.systems import pose_aware
 
-SYSTEMS = {pose_aware.NAME: pose_aware}
+SYSTEMS = {system.NAME: system for system in (pose_aware,)}
 
 
 def register(app: typer.Typer) -> None:
@@ -75,13 +76,23 @@ def _train(session: Session, system: Any) -> None:
     selection = choose_inputs(session.workspace, system.REQUIRES, options["category"], variants)
     name = options["name"] or _default_name(selection.categories, options["category"], options)
     if hasattr(system, "bind"):
-        system, params = system.bind(params, selection, session.workspace)
+        system, params = system.bind(params, selection, _finder(session))
     if options["dry_run"]:
         shapes = _counts(selection)
         text = f"run {name}: would train {params.steps} steps on {shapes} shapes"
         session.out.result({"run": name, "steps": params.steps, "shapes": shapes}, text)
         return
     _run(session, system, params, selection, name)
+
+
+def _finder(session: Session) -> Callable[[str, str], Any]:
+    """What a system asks for other runs."""
+    from stages.train.run import find_run, load_model
+
+    def find(system: str, run: str) -> Any:
+        return load_model(find_run(session.workspace.root, system, run or None))
+
+    return find
 
 
 def _counts(selection: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from stages.errors import CrossdimError
@@ -29,12 +28,11 @@ def results_status(workspace: Workspace) -> list[dict[str, Any]]:
 def _difference(artefact: Artefact, run: Any) -> str:
     """Why results are not those of the run as it is now, "" if they are."""
     try:
-        pointer = json.loads((run.checkpoints / "best.json").read_bytes())
-        now = (pointer["files"]["weights"]["sha256"], run.record()["data"]["fingerprint"])
+        now = (run.best()["sha256"], run.record()["data"]["fingerprint"])
         key = artefact.index.key
         params = params_of(key) if key else {}
         if artefact.index.damaged:
             return next(iter(artefact.index.damaged.values()))
         return "" if now == (params["weights"], params["data"]) else "its run was trained on"
-    except (OSError, ValueError, KeyError, TypeError, CrossdimError) as error:
+    except (ValueError, KeyError, TypeError, CrossdimError) as error:
         return str(error)

@@ -61,7 +61,7 @@ def evaluate_reconstruction(
     test = test[:limit] if limit else test
     for artefact in artefacts.values():
         require_fresh(workspace, artefact, [*test, *val])
-    weights = _best(run)
+    weights = run.best()
     params = Params(weights["sha256"], 0.5, data["fingerprint"])
     results = results_of(workspace, run)
     threshold = _known_threshold(results, params)
@@ -93,19 +93,6 @@ def evaluate_reconstruction(
     commit_bytes(results.folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     commit_bytes(results.folder / "summary.csv", to_csv(tables).encode())
     return Report(results, summary, tables)
-
-
-def _best(run: Run) -> dict[str, Any]:
-    """sha256 and step of the best checkpoint."""
-    try:
-        pointer = json.loads((run.checkpoints / "best.json").read_bytes())
-        return {"sha256": pointer["files"]["weights"]["sha256"], "step": pointer["step"]}
-    except FileNotFoundError:
-        raise InputError(
-            f"run {run.name} has no best checkpoint yet", f"run: crossdim train {run.system}"
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"the best checkpoint of {run.name} is damaged", "train again") from error
 
 
 def _known_threshold(results: Artefact, params: Params) -> float | None:

@@ -19,7 +19,9 @@ A system's package imports no torch and holds:
 
 Optional:
 
-    bind(params, selection, workspace)      (system, params) for these data: fills in what only the
+    bind(params, selection, find)           (system, params) for these data: fills in what only the
                                             data or other runs know, such as the classes or a frozen
-                                            network; the system is this one with functions replaced
+                                            network; the system is this one with functions replaced.
+                                            `find(system, run)` gives a `train.run.Trained`, the
+                                            newest fitting one where `run` is empty
 """

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 Arrays = Mapping[str, Any]  # NumPy arrays or tensors
 
@@ -49,3 +50,16 @@ def tint(images: torch.Tensor, strength: float, generator: torch.Generator) -> t
     mean = images.mean((1, 2, 3), keepdim=True)
     contrast, brightness = spread(count, 1, 1, 1), spread(count, 3, 1, 1)
     return (((images - mean) * contrast + mean) * brightness).clamp(0, 1)
+
+
+def rolled_pictures(images: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
+    """(B, 3, S, S) pictures of the objects turned by `angle` (B,) about the optical axis.
+
+    z points away from the camera, so a positive angle turns clockwise. What comes in at the corners
+    is the picture's own edge, mirrored: shapes lie inside of the circle.
+    """
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    # output pixel x shows input pixel R(-angle) x
+    inverse = torch.stack([cos, sin, zero, -sin, cos, zero], 1).reshape(-1, 2, 3)
+    grid = F.affine_grid(inverse, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)

@@ -104,6 +104,20 @@ class Run:
             raise InputError(f"{path} is of another program", "train it again with --fresh")
         return record
 
+    def best(self) -> dict[str, Any]:
+        """`sha256` of the weights and `step` of the best checkpoint; InputError without one."""
+        try:
+            pointer = json.loads((self.checkpoints / "best.json").read_bytes())
+            return {"sha256": pointer["files"]["weights"]["sha256"], "step": pointer["step"]}
+        except FileNotFoundError:
+            raise InputError(
+                f"run {self.name} has no best checkpoint yet", f"run: crossdim train {self.system}"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"the best checkpoint of {self.name} is damaged", "train again"
+            ) from error
+
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold the run for this process; UsageError if another one is training it."""
@@ -254,6 +268,8 @@ class Trained:
     params: Any
     step: int
     metrics: Mapping[str, float | None]  # of the validation, NaN as None
+    run: str = ""
+    sha256: str = ""  # of the best weights
 
 
 def load_model(
@@ -271,7 +287,9 @@ def load_model(
     params = params_from_json(system.Params, saved.params)
     model = system.build(params)
     checkpoint.restore_model(model, saved)
-    return Trained(model.to(device).eval(), system, params, saved.step, saved.metrics)
+    sha256 = run.best()["sha256"] if which == "best" else ""
+    model = model.to(device).eval()
+    return Trained(model, system, params, saved.step, saved.metrics, run.name, sha256)
 
 
 def load_system(name: str) -> Any:
