@@ -8,35 +8,18 @@ commits) is the runner's.
 from __future__ import annotations
 
 import concurrent.futures
-import ctypes
-import multiprocessing
-import os
-import resource
-import signal
-import sys
 from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future
-from dataclasses import dataclass
 from typing import TypeAlias
-
-from pebble import ProcessExpired, ProcessPool
 
 from stages.engine.work import Job, Work, perform
 from stages.errors import CrossdimError, ItemError
+from stages.store.guarded import Limits as Limits
+from stages.store.guarded import guarded_pool, reason_of
 from stages.store.shard import Encoded, Failure
 
 Result: TypeAlias = Encoded | Failure
 Results: TypeAlias = Generator[Result, None, None]
-GIB = 1 << 30
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How many processes, and what one item may take."""
-
-    jobs: int = 1  # 0: in this process, without limits
-    seconds: float = 300.0
-    memory_gib: float = 4.0
 
 
 def run(job: Job, work: Iterable[Work], limits: Limits, guarded: bool) -> Results:
@@ -52,18 +35,13 @@ def run_here(job: Job, work: Iterable[Work]) -> Results:
         try:
             yield Encoded(one.id, one.fingerprint, perform(job, one))
         except (ItemError, MemoryError) as error:
-            yield Failure(one.id, one.fingerprint, _reason(error, Limits()))
+            yield Failure(one.id, one.fingerprint, reason_of(error, Limits()))
 
 
 def run_supervised(job: Job, work: Iterable[Work], limits: Limits) -> Results:
     """Process the items in `limits.jobs` spawned processes, each item under its own limits."""
     count = max(1, limits.jobs)
-    pool = ProcessPool(
-        max_workers=count,
-        context=multiprocessing.get_context("spawn"),
-        initializer=_prepare_worker,
-        initargs=(limits.memory_gib, os.getpid()),
-    )
+    pool = guarded_pool(limits)
     waiting: dict[Future[bytes], Work] = {}
     remaining = iter(work)
     finished = False
@@ -94,35 +72,4 @@ def _result(future: Future[bytes], work: Work, limits: Limits) -> Result:
         return Encoded(work.id, work.fingerprint, future.result())
     if isinstance(error, CrossdimError):
         raise error
-    return Failure(work.id, work.fingerprint, _reason(error, limits))
-
-
-def _reason(error: BaseException, limits: Limits) -> str:
-    """Why an item failed, in one line."""
-    if isinstance(error, ItemError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return f"needs more than {limits.memory_gib:g} GiB of memory"
-    if isinstance(error, concurrent.futures.TimeoutError):
-        return f"took longer than {limits.seconds:g} s"
-    if isinstance(error, ProcessExpired):
-        code = error.exitcode
-        if code is not None and code < 0:
-            return f"its process was killed by {signal.Signals(-code).name}"
-        return f"its process ended with exit code {code}"
-    return f"{type(error).__name__}: {error}"
-
-
-def _prepare_worker(memory_gib: float, parent: int) -> None:
-    """Limits of a worker: its memory, and that it dies with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if sys.platform == "linux":
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        limit = int(memory_gib * GIB)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    return Failure(work.id, work.fingerprint, reason_of(error, limits))
