@@ -41,13 +41,23 @@ def directions(n: int, grid: str = "midpoint") -> np.ndarray:
     Signs and order of x, y, z under the symmetries of the grid are exact: a quarter turn about z
     or a mirror image takes every direction to another to the last bit.
     """
-    cos_theta, sin_theta = _circle(_steps(n, grid), 4 * n)
-    cos_phi, sin_phi = _circle(np.arange(n), n)
+    cos_theta, sin_theta = colatitude_circle(n, grid)
+    cos_phi, sin_phi = longitude_circle(n)
     out = np.empty((n, n, 3))
     out[..., 0] = sin_theta[:, None] * cos_phi
     out[..., 1] = sin_theta[:, None] * sin_phi
     out[..., 2] = cos_theta[:, None]
     return out
+
+
+def colatitude_circle(n: int, grid: str = "midpoint") -> tuple[np.ndarray, np.ndarray]:
+    """Cosine and sine of `colatitudes`, (n,) float64 each, symmetric to the last bit."""
+    return _circle(_steps(n, grid), 4 * n)
+
+
+def longitude_circle(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosine and sine of `longitudes`, (n,) float64 each, symmetric to the last bit."""
+    return _circle(np.arange(n), n)
 
 
 def quadrature_weights(n: int, grid: str = "midpoint") -> np.ndarray:
