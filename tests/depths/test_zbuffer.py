@@ -14,7 +14,7 @@ from stages.geometry import cameras
 from stages.geometry.mesh import Mesh
 from stages.geometry.orthographic import fixed_viewpoints, random_viewpoints
 from tests.depths.shapes import L_BOXES, ell, slabs, soup
-from tests.render.models import load_open_model, open_model_rows
+from tests.render.models import box, joined, load_open_model, open_model_rows
 
 SIZE = 64
 ANY = cameras.extrinsics(random_viewpoints(6, np.random.default_rng(0)))
@@ -136,6 +136,57 @@ def test_no_centre_falls_between_faces_that_share_edges(offset: float | None) ->
     expected = np.zeros((SIZE, SIZE))
     expected[3:60, 3:60] = 1
     np.testing.assert_allclose(picture, expected, atol=1e-12)
+
+
+def test_steps_through_centres_are_closed_and_sharp() -> None:
+    """Boxes whose sides, seen edge-on, run through centres but for the rounding of cos 90."""
+    axes = np.array([[a, 0, 0, 1] for a in (0, 90, 180, 270)] + [[0, e, 0, 1.0] for e in (90, -90)])
+    # Whole steps of 1/64 and half a pixel: rows 13 to 50 and the like.
+    steps = np.array([[[-20, -8, -18], [-9, 12, 19]], [[-9, -8, -18], [15, 12, -5]]])
+    boxes = (steps + 0.5) / SIZE
+    mesh = joined(*(box(low, high) for low, high in boxes))
+    closed = boxes + np.array([[-1e-9], [1e-9]])  # rays along a side meet it
+    for turn in (0.0, 1e-15, -1e-15, 3e-15):
+        matrices = cameras.extrinsics(axes)
+        matrices[:, :2, 3] += turn
+        for matrix, picture in zip(matrices, depth_maps(mesh, matrices, SIZE)):
+            expected = slabs(closed, *rays(matrix, SIZE)).reshape(SIZE, SIZE)
+            assert np.array_equal(picture > 0, np.isfinite(expected))
+            np.testing.assert_allclose(picture[picture > 0], expected[picture > 0], atol=1e-7)
+
+
+def test_a_sheet_seen_edge_on_is_a_line_of_its_nearest_points() -> None:
+    """The triangle at x = 1/128, from the front, is in the column of centres there."""
+    x = 1 / 128
+    corners = np.array([[x, -0.2, -0.3], [x, 0.3, 0.2], [x, 0.1, 0.25]])
+    picture = depth_maps(Mesh.plain(corners, np.array([[0, 1, 2]])), FRONT, SIZE)[0]
+    z = 0.5 - (np.arange(SIZE) + 0.5) / SIZE
+    between = (z > -0.3) & (z < 0.25)
+    expected = np.zeros((SIZE, SIZE))
+    expected[between, 32] = 1 - 0.2 + 0.3 * (z[between] + 0.3) / 0.55  # from the first to the last
+    np.testing.assert_allclose(picture, expected, atol=1e-7)
+
+
+def test_no_centre_falls_between_faces_whose_seam_rounding_moves() -> None:
+    """A seam of corners that lie in one column of centres but for the last bits of their u."""
+    rng = np.random.default_rng(4)
+    matrix = cameras.extrinsics(np.array([[45.0, 0, 0, 1]]))
+    count = 200
+    for _ in range(40):
+        # Steps along the optical axis (1, -1) change u by rounding alone.
+        along = np.round(rng.uniform(-0.2, 0.2, count) * 2**16) / 2**16
+        height = np.sort(rng.uniform(-0.3, 0.3, count))
+        seam = np.stack([along, -along, height], -1)
+        ends = np.array([[-0.2, -0.2, 0], [0.2, 0.2, 0]])
+        pairs = np.stack([np.arange(count - 1), np.arange(1, count)], -1)
+        fans = [np.column_stack([pairs, np.full(count - 1, count + n)]) for n in (0, 1)]
+        mesh = Mesh.plain(np.concatenate([seam, ends]), np.concatenate(fans))
+        shifted = matrix.copy()
+        shifted[0, 0, 3] = 0.5 / SIZE + rng.normal(0, 2e-17)
+        picture = depth_maps(mesh, shifted, SIZE)[0]
+        z = 0.5 - (np.arange(SIZE) + 0.5) / SIZE
+        inside = (z > height[0]) & (z < height[-1])
+        assert (picture[inside, 32] > 0).all()
 
 
 def test_a_closed_surface_has_no_holes_at_any_turn() -> None:
