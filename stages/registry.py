@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from stages.depths import STAGE as DEPTHS
 from stages.photos.backgrounds import STAGE as BACKGROUNDS
+from stages.raycast import STAGE as RAYCAST
 from stages.render import STAGE as RENDER
 from stages.shapes.generate import STAGE as GENERATE
 from stages.shapes.importing import STAGE as IMPORT
 from stages.stage import Stage
+from stages.viewpoints.importing import STAGE as VIEWPOINTS
 from stages.voxelize import STAGE as VOXELIZE
 
 # Stages whose items are those of their inputs, by the folder that they fill.
-DERIVED: dict[str, Stage] = {stage.name: stage for stage in (VOXELIZE, RENDER, DEPTHS)}
+DERIVED: dict[str, Stage] = {stage.name: stage for stage in (VOXELIZE, RENDER, DEPTHS, RAYCAST)}
 
 # Stages that bring items into the workspace, by the kind that the manifest keeps of their origin.
 SOURCES: dict[str, Stage] = {
     "generate": GENERATE,
     "import": IMPORT,
     "backgrounds": BACKGROUNDS,
+    "viewpoints": VIEWPOINTS,
 }

@@ -30,6 +30,7 @@ class ArraySpec:
     shape: of one item, -1 for a length that differs from item to item in the first place only,
     None for a length fixed by the parameters. `packed` stores booleans eight to a byte.
     `label` marks a short string that the manifest keeps, so that items can be selected by it.
+    `unknown` lets NaN stand for what is not known; elsewhere it is refused.
     """
 
     dtype: str
@@ -39,6 +40,7 @@ class ArraySpec:
     ragged: bool = False
     packed: bool = False
     label: bool = False
+    unknown: bool = False
     compress: int = 4  # gzip level, 0 for none
 
 

@@ -85,8 +85,8 @@ def encode_item(spec: Mapping[str, ArraySpec], arrays: Arrays) -> bytes:
     """The arrays of one item as a one-item file, checked against the stage's SPEC.
 
     Raises ItemError when a name, dtype or number of axes is not what SPEC says, when a float array
-    holds NaN or infinity, or when one that is not ragged is empty: such a result must never reach
-    the cache.
+    holds infinity, or NaN that does not stand for unknown, or when one that is not ragged is empty:
+    such a result must never reach the cache.
     """
     if set(arrays) != set(spec):
         raise ItemError(f"the stage returned {sorted(arrays)}, its SPEC names {sorted(spec)}")
@@ -121,9 +121,13 @@ def _checked(name: str, spec: ArraySpec, value: np.ndarray) -> np.ndarray:
         raise ItemError(f"array {name} has shape {value.shape}, expected axes {spec.axes}")
     if value.size == 0 and not spec.ragged:
         raise ItemError(f"array {name} is empty, its shape is {value.shape}")
-    if wanted.kind in "fc" and not np.isfinite(value).all():
+    if wanted.kind in "fc" and (np.isinf if spec.unknown else _not_finite)(value).any():
         raise ItemError(f"array {name} holds NaN or infinite values")
     return value
+
+
+def _not_finite(value: np.ndarray) -> np.ndarray:
+    return ~np.isfinite(value)
 
 
 def _is_text(data: bytes) -> bool:

@@ -19,7 +19,7 @@ from stages.errors import UsageError
 RULES = ("cross-validation", "fixed", "silverman-linear")
 FIXED_DEG = (5.0, 2.0, 2.0)
 _START_DEG = (8.0, 3.0, 2.0)
-_LOW_DEG, _HIGH_DEG = 0.2, 90.0
+_LOW_DEG, _HIGH_DEG = 0.3, 90.0  # what whole degrees blur, 1/sqrt(12); no longer a density
 _BACKGROUND = 0.01
 _HELD_OUT = 600  # distinct annotations whose likelihood is taken; against all of the others
 

@@ -141,7 +141,7 @@ class Density:
         if axis == 0:
             return np.full_like(values, 1 / PERIOD_DEG)
         mean, std = (self.outliers.elevation_deg, self.outliers.inplane_deg)[axis - 1]
-        return _truncated_density(values, np.float64(mean), std, _OUTLIER_LIMITS_DEG[axis - 1])
+        return _truncated_density(values, np.array(mean), std, _OUTLIER_LIMITS_DEG[axis - 1])
 
 
 def wrap_azimuth(angle: np.ndarray) -> np.ndarray:

@@ -64,8 +64,8 @@ def _table(rows: np.ndarray, settings: Fit, centre: list[float]) -> dict[str, An
     """The table of one category: (n, 4) cleaned annotations, outliers around `centre`."""
     linear = settings.rule == "silverman-linear"
     given = (settings.azimuth_deg, settings.elevation_deg, settings.inplane_deg)
-    widths = bandwidths(rows[:, :3], settings.rule)
-    widths = [float(w if g is None else g) for w, g in zip(widths, given)]
+    chosen = bandwidths(rows[:, :3], settings.rule)
+    widths = [float(w if g is None else g) for w, g in zip(chosen, given)]
     known = rows[np.isfinite(rows[:, 3]), 3]
     spread = silverman(known) if linear else robust_silverman(np.log(known))
     same = np.nan_to_num(rows, nan=-1.0)  # NaN differs from itself

@@ -21,13 +21,14 @@ from stages.errors import InputError
 from stages.store.fingerprint import safe_name
 from stages.store.workspace import Workspace
 from stages.viewpoints.categories import canonical
-from stages.viewpoints.density import Density, Outliers
+from stages.viewpoints.density import Density, Outliers, wrap_signed
 
 FORMAT = "crossdim/viewpoints"
 FORMAT_VERSION = 1
 DEFAULT = "pascal3d"  # comes with the package
 COLUMNS = ("azimuth_deg", "elevation_deg", "inplane_deg", "distance")
 _MOST_BYTES = 256 << 20
+_SHIPPED = Path(str(resources.files(__name__)))
 
 
 def density_of(table: Mapping[str, Any]) -> Density:
@@ -151,15 +152,48 @@ def to_bytes(made: Mapping[str, Any]) -> bytes:
     return body.encode()
 
 
+def summary(one: Mapping[str, Any]) -> dict[str, Any]:
+    """What is worth listing of a table: n, medians, bandwidths, rule, share of outliers.
+
+    The median azimuth is the whole degree from which the annotations are least far on the circle.
+    """
+    points, count = density_of(one).points, np.asarray(one["count"], np.int64)
+    apart = np.abs(wrap_signed(points[:, 0] - np.arange(360)[:, None]))  # (360, U)
+    known = np.isfinite(points[:, 3])
+    return {
+        "n": one["n"],
+        "median": {
+            "azimuth_deg": float(np.argmin(apart @ count)),
+            "elevation_deg": float(np.median(np.repeat(points[:, 1], count))),
+            "inplane_deg": float(np.median(np.repeat(points[:, 2], count))),
+            "distance": float(np.median(np.repeat(points[known, 3], count[known])))
+            if known.any()
+            else None,
+        },
+        "bandwidth_deg": list(one["bandwidth_deg"]),
+        "bandwidth_distance": one["bandwidth_distance"],
+        "rule": one["rule"],
+        "outliers": one["outliers"]["share"],
+    }
+
+
+def path_in(workspace: Workspace, name: str) -> Path:
+    """Where a set of the workspace is, or would be; UsageError for what is no name."""
+    return workspace.root / "viewpoints" / f"{safe_name(name, 'viewpoint set')}.json"
+
+
+def is_own(name: str, workspace: Workspace) -> bool:
+    """Whether the workspace has a set of that name: it then goes before the package's."""
+    return path_in(workspace, name).is_file()
+
+
 def path_of(name: str, workspace: Workspace) -> Path:
-    """Where a set is, or would be: the workspace's own goes before the package's."""
-    own = workspace.root / "viewpoints" / f"{safe_name(name, 'viewpoint set')}.json"
-    shipped = Path(str(resources.files(__name__))) / own.name
+    """The file of a set, which may not be there."""
+    own, shipped = path_in(workspace, name), _SHIPPED / f"{name}.json"
     return shipped if shipped.is_file() and not own.is_file() else own
 
 
 def names_of(workspace: Workspace) -> list[str]:
     """The names of all sets: of the workspace, and those that come with the package."""
-    shipped = Path(str(resources.files(__name__)))
-    folders = (workspace.root / "viewpoints", shipped)
+    folders = (workspace.root / "viewpoints", _SHIPPED)
     return sorted({p.stem for folder in folders for p in folder.glob("*.json")})
