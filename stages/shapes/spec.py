@@ -6,6 +6,8 @@ mesh part, `labels` the rest; `Mesh.from_arrays` reads it back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from stages.stage import Arrays, ArraySpec
@@ -30,13 +32,25 @@ SPEC: dict[str, ArraySpec] = {
     "family": ArraySpec("S64", label=True),  # shapes of one family never straddle a split
     "source": ArraySpec("S200"),
     "licence": ArraySpec("S64"),
+    "notes": ArraySpec("S160", ("note",), ragged=True),  # what was not quite right with the file
 }
+_MOST_NOTES = 20
 
 
-def labels(split: str, family: str, source: str, licence: str) -> Arrays:
-    """The labels of a shape as 0-d byte strings, cut at the lengths in SPEC."""
+def labels(split: str, family: str, source: str, licence: str, notes: Sequence[str] = ()) -> Arrays:
+    """The labels of a shape as 0-d byte strings, and its notes as an (n,) array of them.
+
+    Texts are cut at the lengths in SPEC, no character in two; of many notes the first are kept.
+    """
     values = {"split": split, "family": family, "source": source, "licence": licence}
+    if len(notes) > _MOST_NOTES:
+        notes = [*notes[: _MOST_NOTES - 1], f"and {len(notes) - _MOST_NOTES + 1} more"]
     return {
-        name: np.array(value.encode("utf-8", "replace")[: np.dtype(SPEC[name].dtype).itemsize])
-        for name, value in values.items()
+        **{name: np.array(_cut(name, value)) for name, value in values.items()},
+        "notes": np.array([_cut("notes", note) for note in notes], SPEC["notes"].dtype),
     }
+
+
+def _cut(name: str, text: str) -> bytes:
+    data = text.encode("utf-8", "replace")[: np.dtype(SPEC[name].dtype).itemsize]
+    return data.decode(errors="ignore").encode()

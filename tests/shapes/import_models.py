@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from stages.geometry.mesh import Mesh
-from stages.shapes.importing.read import read_mesh
+from stages.shapes.importing.read import read_model
 
 # A box of 1 x 2 x 3 with quads that run counter-clockwise as seen from outside.
 BOX = np.array([[x, y, z] for x in (0, 1) for y in (0, 2) for z in (0, 3)], float)
@@ -34,6 +34,11 @@ def write(path: Path, data: str | bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data.encode() if isinstance(data, str) else data)
     return path
+
+
+def read_mesh(path: Path, texture_size: int) -> tuple[Mesh, list[str]]:
+    """The mesh in a file by itself, and the files that it misses."""
+    return read_model({"root": str(path.parent), "path": path.name}, texture_size)
 
 
 def read(path: Path, texture_size: int = 512) -> Mesh:

@@ -11,7 +11,6 @@ from PIL import Image
 from stages.geometry.mesh import Mesh
 from stages.shapes.importing import STAGE, Params, process
 from stages.shapes.importing.parts import MAX_COLOURS, fan, from_colours
-from stages.shapes.importing.read import read_mesh
 from stages.stage import Item
 from stages.store.shard import encode_item
 from tests.shapes.import_models import (
@@ -24,6 +23,7 @@ from tests.shapes.import_models import (
     corner_set,
     png,
     read,
+    read_mesh,
     unit,
     volume,
     write,
@@ -500,7 +500,8 @@ def test_process_gives_the_arrays_of_the_spec(tmp_path: Path) -> None:
     assert mesh.normals == pytest.approx(np.tile([0, -1, 0], (4, 1)), abs=1e-6)
     assert arrays["split"] == b"test"
     assert arrays["family"] == b"squares"
-    assert arrays["source"] == b"By hand (not found: none.png)"
+    assert arrays["source"] == b"By hand"
+    assert arrays["notes"].tolist() == [b"not found: none.png"]
     assert arrays["licence"].item().decode() == "©" * 32  # of 64 bytes, none cut in two
     assert STAGE.untrusted
     assert STAGE.variant(Params()) == "imported"

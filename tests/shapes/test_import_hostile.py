@@ -13,9 +13,18 @@ import trimesh  # noqa: F401  (says at import which optional packages it lacks)
 
 from stages.errors import ItemError
 from stages.shapes.importing import Params, process
-from stages.shapes.importing.read import read_mesh
 from stages.stage import Item
-from tests.shapes.import_models import BOX, BOX_OBJ, PICTURE, TRIANGLES, Glb, png, read, write
+from tests.shapes.import_models import (
+    BOX,
+    BOX_OBJ,
+    PICTURE,
+    TRIANGLES,
+    Glb,
+    png,
+    read,
+    read_mesh,
+    write,
+)
 
 TRIANGLE = "v 0 0 0\nv 1 0 0\nv 0 1 0\n"
 OFF_TRIANGLE = "0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"

@@ -12,12 +12,17 @@ import pytest
 from stages.engine.sources import with_digests
 from stages.errors import CrossdimError, InputError, ItemError, UsageError
 from stages.shapes.importing import STAGE, list_sources
-from stages.shapes.importing.files import mesh_file, references, resolve_inside, source_digest
-from stages.shapes.importing.manifest import read_manifest
+from stages.shapes.importing.files import mesh_file, references, source_digest
+from stages.shapes.importing.manifest import list_manifest
+from stages.shapes.importing.storage import Folder, resolve_inside
 from stages.store.fingerprint import canonical_json
 from tests.shapes.import_models import BOX_OBJ, PICTURE, png, write
 
 HEADER = "id,category,file,up,front,split,family,source,creator,license\n"
+
+
+def read_manifest(path: Path) -> dict[str, dict]:
+    return list_manifest({"path": str(path)})
 
 
 def manifest(folder: Path, *rows: str, header: str = HEADER, name: str = "models.csv") -> Path:
@@ -214,10 +219,10 @@ def textured(root: Path) -> None:
 def test_references_of_an_obj_file(tmp_path: Path) -> None:
     textured(tmp_path)
     path = tmp_path / "m" / "model.obj"
-    assert references(path) == ["a.mtl", "oak two.png", "b.mtl", "bump.png", "c.png"]
+    assert references(Folder(path)) == ["a.mtl", "oak two.png", "b.mtl", "bump.png", "c.png"]
     write(tmp_path / "m" / "my materials.mtl", "newmtl x\n")
     write(path, BOX_OBJ + "  mtllib   my materials.mtl  \r\n")
-    assert references(path) == ["my materials.mtl"]
+    assert references(Folder(path)) == ["my materials.mtl"]
 
 
 def test_references_are_found_wherever_a_large_file_has_them(tmp_path: Path) -> None:
@@ -228,19 +233,19 @@ def test_references_are_found_wherever_a_large_file_has_them(tmp_path: Path) -> 
         filler = "v 1 2 3\n" * ((1 << 17) - 8)
         padding = "#" * ((1 << 20) - len(filler) + shift - 1) + "\n"
         path = write(tmp_path / "m.obj", filler + padding + line + BOX_OBJ)
-        assert references(path) == ["the one with a long name.mtl"]
+        assert references(Folder(path)) == ["the one with a long name.mtl"]
 
 
 def test_references_of_gltf_and_ply(tmp_path: Path) -> None:
     text = (
         r'{"images":[{"uri":"a%20b.png"},{"uri" : "c\u0064\/.png"}],"buffers":[{"uri":"data:,x"}]}'
     )
-    assert references(write(tmp_path / "a.gltf", text)) == ["a b.png", "cd/.png"]
+    assert references(Folder(write(tmp_path / "a.gltf", text))) == ["a b.png", "cd/.png"]
     binary = b"glTF" + bytes(8) + text.encode() + bytes(100)
-    assert references(write(tmp_path / "a.glb", binary)) == ["a b.png", "cd/.png"]
+    assert references(Folder(write(tmp_path / "a.glb", binary))) == ["a b.png", "cd/.png"]
     ply = "ply\nformat ascii 1.0\ncomment TextureFile my picture.png\nend_header\n"
-    assert references(write(tmp_path / "a.ply", ply)) == ["my picture.png"]
-    assert references(write(tmp_path / "a.stl", "mtllib x.mtl")) == []
+    assert references(Folder(write(tmp_path / "a.ply", ply))) == ["my picture.png"]
+    assert references(Folder(write(tmp_path / "a.stl", "mtllib x.mtl"))) == []
 
 
 def test_digest_follows_everything_that_matters(tmp_path: Path) -> None:
@@ -297,7 +302,7 @@ def test_digest_opens_nothing_outside_and_ends(tmp_path: Path) -> None:
     write(root / "many.obj", "".join(f"mtllib {n}.mtl\n" for n in range(2002)))
     assert len(source_digest(source(root, "many.obj"))) == 32
     with pytest.raises(ItemError, match="more than 2000 files"):
-        references(root / "many.obj")
+        references(Folder(root / "many.obj"))
 
 
 def test_listing_sources_imports_nothing_heavy(tmp_path: Path) -> None:

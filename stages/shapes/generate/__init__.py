@@ -7,9 +7,11 @@ one, and `build(p, detail)` that makes the parts. Keypoints carry the names of O
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,8 @@ from stages.shapes.spec import SPEC, labels
 from stages.stage import Arrays, Item, Stage, differing, option
 
 CATEGORIES = ("airplane", "car", "chair", "sofa", "table", "bed")
-VERSION = 1
+VERSION = 2
+MOST = 9999  # of each category
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,11 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     return {**mesh.to_arrays(), **labels("", name, "crossdim shapes generate", "CC0-1.0")}
 
 
+def list_sources(origin: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every shape that can be generated, by id; what one looks like follows from seed and id."""
+    return {f"{c}/generated-{number:04d}": {} for c in CATEGORIES for number in range(MOST)}
+
+
 STAGE = Stage(
     name="shapes",
     version=VERSION,
@@ -59,6 +67,7 @@ STAGE = Stage(
     spec=SPEC,
     process=process,
     command="crossdim shapes generate",
+    list_sources=list_sources,
     variant=lambda params: "-".join(
         ["generated", *(f"{name}{value}" for name, value in differing(params).items())]
     ),

@@ -1,27 +1,39 @@
 """Meshes of others into the canonical frame, with materials (`crossdim shapes import`).
 
 A mesh is parsed once, here; every later stage works on what comes of it. Which meshes there are is
-said by a manifest (`stages.shapes.importing.manifest`), what one may consist of by `read_mesh`.
+said by a lister, one for each layout of a data set; what one may consist of by `read_model`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stages.errors import UsageError
-from stages.shapes.importing.files import mesh_file, source_digest
-from stages.shapes.importing.manifest import read_manifest
+from stages.shapes.importing.files import source_digest
+from stages.shapes.importing.folder import list_folder
+from stages.shapes.importing.manifest import list_manifest
+from stages.shapes.importing.modelnet import list_modelnet
+from stages.shapes.importing.pascal3d import list_pascal3d
+from stages.shapes.importing.sh3f import list_sh3f
+from stages.shapes.importing.shapenet import list_shapenet
+from stages.shapes.importing.split_lists import with_splits
 from stages.shapes.spec import SPEC, labels
 from stages.stage import Arrays, Item, Stage, differing, option
 
-VERSION = 1
+VERSION = 2
 
-FORMATS = {"manifest": read_manifest}
+FORMATS: dict[str, Callable[[Mapping[str, Any]], dict[str, dict[str, Any]]]] = {
+    "manifest": list_manifest,
+    "folder": list_folder,
+    "shapenet": list_shapenet,
+    "modelnet": list_modelnet,
+    "pascal3d": list_pascal3d,
+    "sh3f": list_sh3f,
+}
 
 
 @dataclass(frozen=True)
@@ -34,41 +46,38 @@ class Params:
 def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     """The arrays of one shape (SPEC), in the canonical frame.
 
-    `item.source` is one of `read_manifest`. Files that the mesh names and that are not there are
-    kept as a remark in `source`. Raises ItemError with the reason when the mesh cannot be used.
+    `item.source` is one of `list_sources`. Files that the mesh names and that are not there are
+    noted. Raises ItemError with the reason when the mesh cannot be used.
     """
     from stages.geometry.frames import canonicalise
-    from stages.shapes.importing.read import read_mesh
+    from stages.shapes.importing.read import read_model
 
     source = item.source
-    mesh, missing = read_mesh(mesh_file(source), params.texture_size)
+    mesh, missing = read_model(source, params.texture_size)
     mesh = canonicalise(mesh, source["up"], source["front"])
-    remark = f" (not found: {', '.join(missing)})" if missing else ""
-    said = {
-        "split": source["split"],
-        "family": source["family"],
-        "source": _cut("source", (source["source"] or source["path"]) + remark),
-        "licence": _cut("licence", source["licence"]),
-    }
-    return {**mesh.to_arrays(), **labels(**said)}
-
-
-def _cut(name: str, text: str) -> str:
-    """Text that fits into its array, no character cut in two."""
-    return text.encode("utf-8", "replace")[: np.dtype(SPEC[name].dtype).itemsize].decode(
-        errors="ignore"
+    said = labels(
+        source["split"],
+        source["family"],
+        source["source"] or source["path"],
+        source["licence"],
+        [f"not found: {name}" for name in missing],
     )
+    return {**mesh.to_arrays(), **said}
 
 
 def list_sources(origin: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The sources by id of the data set at `origin["path"]` in the layout `origin["format"]`.
 
-    See `read_manifest`. Raises UsageError for an unknown format, InputError for a data set that is
-    not there or wrong.
+    A source is plain values: where its mesh is (see `model_files`), its axes `up` and `front`,
+    `split`, `family`, `source`, `licence`. `up` and `front` of the origin stand in place of the
+    layout's own; for `split_file` and `split_seed` see `with_splits`.
+
+    Raises UsageError for an unknown format or axis, InputError for a data set that is not there or
+    wrong.
     """
     if origin["format"] not in FORMATS:
         raise UsageError(f"unknown format {origin['format']!r}", f"known: {', '.join(FORMATS)}")
-    return FORMATS[origin["format"]](Path(origin["path"]))
+    return with_splits(FORMATS[origin["format"]](origin), origin)
 
 
 STAGE = Stage(

@@ -1,25 +1,29 @@
-"""Which files a model consists of, what they hold, and that none lies outside its folder.
+"""Which files a model consists of, and what they hold.
 
-Files of others say which further files belong to them: an OBJ its material library, that one its
-textures. Nothing is opened here that lies outside of the model's own folder, and nothing is parsed:
-names are found by pattern, so that this may run in the main process.
+Nothing is parsed here: names are found by pattern, so that this may run in the main process.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
+import posixpath
 import re
-import stat
 from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote
 
 from stages.errors import ItemError
+from stages.shapes.importing.archive import Archive, ZippedFolder, open_archive
 from stages.shapes.importing.mtl import decoded, texture_names
-from stages.store.fingerprint import DIGEST_BYTES, canonical_json
+from stages.shapes.importing.storage import Folder, plain_name, resolve_inside
+from stages.store.fingerprint import DIGEST_BYTES, canonical_json, digest
+
+SUFFIXES = (".obj", ".off", ".ply", ".stl", ".glb", ".gltf")
 
 _CHUNK = 1 << 20
 _NAME = 1024  # longest name of a file that is looked for, in bytes
@@ -33,37 +37,43 @@ _PATTERNS = {
 _PATTERNS[".glb"] = _PATTERNS[".gltf"]
 
 
-def resolve_inside(folder: Path, name: str) -> Path | None:
-    """The regular file that `name` means to a model in `folder`; None if there is none.
-
-    Back slashes count as slashes. A name with a drive letter is a path on its author's computer:
-    the file of that name beside the model is meant. Raises ItemError for a name that leads out of
-    the folder: by `..`, as an absolute path, or through a symbolic link.
-    """
-    text = name.strip().replace("\\", "/")
-    if re.match(r"[A-Za-z]:", text):
-        text = PurePosixPath(text[2:]).name
-    if not text or "\0" in text or len(text) > _NAME:
-        return None
-    try:
-        root = folder.resolve()
-        target = (root / text).resolve()
-    except (OSError, RuntimeError, ValueError):  # too long, links in a circle, half a character
-        return None
-    if not target.is_relative_to(root):
-        raise ItemError(f"{name!r} leads out of the model's folder")
-    try:
-        return target if stat.S_ISREG(target.stat().st_mode) else None
-    except OSError:
-        return None
-
-
 def mesh_file(source: Mapping[str, Any]) -> Path:
-    """The mesh file of a source (`path`, relative to `root`); ItemError if it cannot be had."""
+    """The file at `path`, relative to `root`, of a source; ItemError if it cannot be had."""
     path = resolve_inside(Path(source["root"]), source["path"])
     if path is None:
         raise ItemError(f"file is missing: {source['path']}")
     return path
+
+
+@contextmanager
+def model_files(source: Mapping[str, Any]) -> Iterator[Folder]:
+    """The files of a model, open to be read.
+
+    A source names its mesh as `path`, relative to `root`; textures lie in the folder of the mesh,
+    or in `folder`, where that is a wider one. With `archive`, `path` is a member of that archive
+    in `root`; where the member is an archive itself, the first mesh in it is meant.
+
+    Raises ItemError when the mesh cannot be had.
+    """
+    if "archive" in source:
+        with closing(open_archive(mesh_file({**source, "path": source["archive"]}))) as archive:
+            yield _member_files(archive, source["path"])
+    else:
+        path = mesh_file(source)
+        yield Folder(path, Path(source["root"]) / source["folder"] if "folder" in source else None)
+
+
+def _member_files(archive: Archive, path: str) -> Folder:
+    found = archive.find(path.lstrip("/"))
+    if found is None:
+        raise ItemError(f"{path} is not in the archive" if path else "its model is not named")
+    if not found.lower().endswith(".zip"):
+        return ZippedFolder(archive, found)
+    inner = Archive(io.BytesIO(archive.read(found)), found)
+    names = [n for n in inner.members if n.lower().endswith(SUFFIXES) and "__MACOSX" not in n]
+    if not names:
+        raise ItemError(f"{found} holds no mesh that is read, only {', '.join(SUFFIXES)}")
+    return ZippedFolder(inner, min(names, key=lambda n: not n.lower().endswith(".obj")))
 
 
 def mtllibs(data: bytes) -> list[str]:
@@ -71,25 +81,26 @@ def mtllibs(data: bytes) -> list[str]:
     return [decoded(match[1]) for match in _PATTERNS[".obj"].finditer(data)]
 
 
-def library_names(line: str, folder: Path) -> list[str]:
+def library_names(line: str, folder: Folder) -> list[str]:
     """The material libraries in the rest of an `mtllib` line: one name with spaces, or several."""
     whole = line.strip()
-    return [whole] if resolve_inside(folder, whole) else whole.split()
+    return [whole] if folder.find(whole) else whole.split()
 
 
-def references(path: Path) -> list[str]:
+def references(folder: Folder) -> list[str]:
     """The names of all files that a mesh file refers to, and that those refer to, in order.
 
     Raises ItemError when a material library lies outside of the folder, or there is no end of them.
     """
-    suffix = path.suffix.lower()
+    suffix = PurePosixPath(folder.name).suffix.lower()
     names: dict[str, None] = {}
-    for found in _find(path, suffix):
+    for found in _find(folder, suffix):
         if suffix == ".obj":
-            for library in library_names(found, path.parent):
+            for library in library_names(found, folder):
                 names[library] = None
-                if target := resolve_inside(path.parent, library):
-                    names.update(dict.fromkeys(texture_names(read_text(target))))
+                if target := folder.find(library):
+                    text = _library_text(folder, target, library)
+                    names.update(dict.fromkeys(texture_names(text)))
         elif not found.startswith("data:"):
             names[found if suffix == ".ply" else unquote(found)] = None
         if len(names) > _MOST:
@@ -97,22 +108,21 @@ def references(path: Path) -> list[str]:
     return list(names)
 
 
-def read_text(path: Path) -> str:
-    """The text of a material library; ItemError if it is too big to be one."""
-    with path.open("rb") as file:
+def _library_text(folder: Folder, target: Any, name: str) -> str:
+    with folder.open(target) as file:
         data = file.read(_MTL_BYTES + 1)
     if len(data) > _MTL_BYTES:
-        raise ItemError(f"{path.name} is larger than any material library")
+        raise ItemError(f"{name} is larger than any material library")
     return decoded(data)
 
 
-def _find(path: Path, suffix: str) -> Iterator[str]:
+def _find(folder: Folder, suffix: str) -> Iterator[str]:
     """What the pattern of a format finds in a file, read piece by piece."""
     if suffix not in _PATTERNS:
         return
     is_json = suffix in (".glb", ".gltf")
     tail = b""
-    with path.open("rb") as file:
+    with folder.open(folder.mesh) as file:
         while chunk := file.read(_CHUNK):
             data = tail + chunk
             for match in _PATTERNS[suffix].finditer(data):
@@ -135,28 +145,56 @@ def source_digest(source: Mapping[str, Any]) -> str:
     """32 hex digits over what a source says of itself, its mesh and every file that belongs to it.
 
     A file that is missing, or lies where it must not be opened, counts by its name alone: the item
-    then fails with that reason, and comes anew when the file is there.
+    then fails with that reason, and comes anew when the file is there. Of an archive nothing is
+    inflated: names, lengths and checksums in its directory stand for its members.
     """
     hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
     described = {k: v for k, v in source.items() if k not in ("root", "digest")}
     hasher.update(canonical_json(described).encode())
     try:
-        path = mesh_file(source)
-        _add(hasher, path.name, path)
-        for name in references(path):
-            _add(hasher, name, resolve_inside(path.parent, name))
+        if "archive" in source:
+            hasher.update(_members_digest(source).encode())
+            return hasher.hexdigest()
+        with model_files(source) as folder:
+            _add(hasher, folder.name, folder.mesh, folder)
+            for name in references(folder):
+                _add(hasher, name, folder.find(name), folder)
     except (ItemError, OSError) as error:
         reason = error if isinstance(error, ItemError) else error.strerror
         hasher.update(f"\0failed: {reason}".encode("utf-8", "replace"))
     return hasher.hexdigest()
 
 
-def _add(hasher: Any, name: str, path: Path | None) -> None:
+def _add(hasher: Any, name: str, found: Any, folder: Folder) -> None:
     """One file: its name, its length (so that no two lists of files read the same), its bytes."""
     encoded = name.encode("utf-8", "replace")
-    size = -1 if path is None else os.stat(path).st_size
+    size = -1 if found is None else folder.size(found)
     hasher.update(f"\0{len(encoded)} {size} ".encode() + encoded)
-    if path is not None:
-        with path.open("rb") as file:
+    if found is not None:
+        with folder.open(found) as file:
             while chunk := file.read(_CHUNK):
                 hasher.update(chunk)
+
+
+def _members_digest(source: Mapping[str, Any]) -> str:
+    """What the directory of an archive says of a member and of all that lie in its folder."""
+    path = mesh_file({**source, "path": source["archive"]})
+    state = path.stat()
+    digests = _folder_digests(path, state.st_mtime_ns, state.st_size)
+    member = plain_name(source["path"]).lstrip("/")
+    return digests.get(posixpath.dirname(member), "") + digests.get(member + "\0", "")
+
+
+@lru_cache(maxsize=4)
+def _folder_digests(path: Path, changed_ns: int, size: int) -> dict[str, str]:
+    """Of every folder of an archive a digest of its members, and of every member, as NAME\\0.
+
+    The time only says when to look again within one process.
+    """
+    lines: dict[str, list[str]] = {}
+    with closing(open_archive(path)) as archive:
+        for name, entry in sorted(archive.members.items()):
+            line = canonical_json([name, entry.CRC, entry.file_size])
+            lines.setdefault(posixpath.dirname(name), []).append(line)
+            lines[name + "\0"] = [line]
+    return {key: digest("\n".join(found).encode()) for key, found in lines.items()}

@@ -1,33 +1,56 @@
-"""The folder of one model, as whoever parses the model may see it."""
+"""A folder for each category, a mesh or a folder with one mesh for each model (`folder`).
+
+`category/name.ext`, or `category/name/anything.ext`. Axes: y up, front +z, which is what glTF
+prescribes and what most modelling programs write; `--up` and `--front` say otherwise.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
-from urllib.parse import unquote
+import os
+from collections.abc import Mapping
+from typing import Any
 
-from stages.errors import ItemError
-from stages.shapes.importing.files import resolve_inside
+from stages.errors import InputError
+from stages.shapes.importing.files import SUFFIXES
+from stages.shapes.importing.listing import (
+    Listing,
+    Sources,
+    axes_of,
+    data_folder,
+    entries,
+    meshes,
+    require,
+)
+
+UP, FRONT = "+y", "+z"
 
 
-@dataclass
-class Folder:
-    """Gives out the files of a model's folder, and remembers what was asked for in vain."""
+def list_folder(origin: Mapping[str, Any]) -> Sources:
+    """The sources by id. A model's own folder without any mesh is passed over.
 
-    path: Path
-    missing: dict[str, None] = field(default_factory=dict)
+    Raises InputError when one holds several meshes, and as `Listing.add`.
+    """
+    root = data_folder(origin)
+    listing = Listing(root, axes_of(origin, UP, FRONT))
+    for category in entries(root):
+        if not category.is_dir():
+            continue
+        for entry in entries(category.path):
+            if entry.is_dir():
+                _add_folder(listing, category.name, entry)
+                continue
+            name, suffix = os.path.splitext(entry.name)
+            if suffix.lower() in SUFFIXES:
+                listing.add(category.name, name, f"{category.name}/{entry.name}")
+    return require(listing, root, "PATH/category/name.obj, or PATH/category/name/model.obj")
 
-    def get(self, name: str) -> bytes:
-        """The bytes of a file of the folder.
 
-        Raises ItemError when the name leads out of the folder, FileNotFoundError when there is no
-        such file.
-        """
-        target = resolve_inside(self.path, name) or resolve_inside(self.path, unquote(name))
-        if target is None:
-            self.missing[name] = None
-            raise FileNotFoundError(name)
-        try:
-            return target.read_bytes()
-        except OSError as error:
-            raise ItemError(f"{name} cannot be read: {error.strerror}") from error
+def _add_folder(listing: Listing, category: str, folder: os.DirEntry[str]) -> None:
+    found = [mesh.name for _, mesh in meshes(folder.path)]
+    if len(found) > 1:
+        raise InputError(
+            f"{category}/{folder.name} holds {len(found)} meshes: {found[0]!r}, {found[1]!r}",
+            "leave one of them there, or list the models in a table: --format manifest",
+        )
+    if found:
+        listing.add(category, folder.name, f"{category}/{folder.name}/{found[0]}")

@@ -8,7 +8,7 @@ table), `up` and `front` (the axes of the file, such as +z and -y); and, where k
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,19 @@ _FAMILY_BYTES = np.dtype(SPEC["family"].dtype).itemsize
 REQUIRED = ("id", "category", "file", "up", "front")
 
 
-def read_manifest(path: Path) -> dict[str, dict[str, Any]]:
+def list_manifest(origin: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The sources in a manifest by id, `category/name`.
 
-    `path` is the CSV file, or a folder with models.csv or one single CSV file. A source is plain
-    values: `path` of the mesh relative to `root`, `up`, `front`, `split`, `family`, `source`,
-    `licence`. Whether the mesh is there is not looked at: that is its item's failure, not the
-    table's.
+    `path` of the origin is the CSV file, or a folder with models.csv or one single CSV file.
+    Whether the meshes are there is not looked at: that is their items' failure, not the table's.
 
     Raises InputError, naming the line, for a table that is not there, lacks a column, holds an
     unknown axis or split, an id that is no name on every system, or two ids that are the same on
-    some; UsageError for a folder without one table.
+    some; UsageError for a folder without one table, and for axes beside those of the table.
     """
+    if origin.get("up") or origin.get("front"):
+        raise UsageError("a manifest says the axes of each model", "leave out --up and --front")
+    path = Path(origin["path"])
     table = _table(path)
     root = table.parent.resolve()
     sources: dict[str, dict[str, Any]] = {}

@@ -102,6 +102,26 @@ def check(part: Part) -> Part:
     return part
 
 
+def placed(part: Part, matrix: np.ndarray) -> Part:
+    """The part moved by a (4, 4) matrix, possibly a reflection."""
+    if not np.isfinite(matrix).all():
+        raise ItemError("a node of its scene has a transform that is not finite")
+    linear = matrix[:3, :3]
+    sign = np.linalg.det(linear)
+    normals = part.normals
+    if normals is not None:
+        # Cofactors: the inverse transpose times the determinant, which also a flat scale has.
+        a, b, c = linear
+        cofactors = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)])
+        normals = np.nan_to_num(normals) @ cofactors.T * (-1 if sign < 0 else 1)
+    return replace(
+        part,
+        vertices=part.vertices @ linear.T + matrix[:3, 3],
+        faces=part.faces[:, ::-1] if sign < 0 else part.faces,
+        normals=normals,
+    )
+
+
 def join(parts: Sequence[Part]) -> Mesh:
     """One mesh of all parts: box centred, diagonal 1, axes as in the file.
 

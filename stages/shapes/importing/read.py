@@ -5,30 +5,37 @@ Only ever called in a guarded process, with limits of memory and time: these fil
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from stages.errors import ItemError
 from stages.geometry.mesh import Mesh
 from stages.shapes.importing.declared import check_gltf, check_ply, check_stl
-from stages.shapes.importing.files import library_names, mtllibs, references, resolve_inside
-from stages.shapes.importing.folder import Folder
+from stages.shapes.importing.files import (
+    SUFFIXES,
+    library_names,
+    model_files,
+    mtllibs,
+    references,
+)
 from stages.shapes.importing.images import open_image, to_rgba
 from stages.shapes.importing.mtl import Described, decoded, parse_mtl
 from stages.shapes.importing.parts import PLAIN, Material, Part, join
+from stages.shapes.importing.placing import as_catalogued
+from stages.shapes.importing.storage import Folder
 from stages.shapes.importing.text import read_obj, read_off
 
-SUFFIXES = (".obj", ".off", ".ply", ".stl", ".glb", ".gltf")
 
-
-def read_mesh(path: Path, texture_size: int) -> tuple[Mesh, list[str]]:
-    """The mesh in a file, and the names of the files that it refers to in vain.
+def read_model(source: Mapping[str, Any], texture_size: int) -> tuple[Mesh, list[str]]:
+    """The mesh of a source (`model_files`), and the names of files that it refers to in vain.
 
     The mesh keeps the axes of its file; its box is centred, its diagonal 1. What is read:
 
     - OBJ with its material libraries, OFF, PLY, STL, GLB and glTF; all geometries of a scene, each
-      where its nodes place it.
+      where its nodes place it; turned and stretched as a catalogue says (`as_catalogued`).
     - Materials: the diffuse or base colour (glTF's linear factors become sRGB), opacity, and the
       texture, reduced to `texture_size` pixels on its longer side. In OBJ a texture stands instead
       of `Kd`, as in Blender: exporters write any grey beside it, also black. glTF multiplies.
@@ -41,19 +48,17 @@ def read_mesh(path: Path, texture_size: int) -> tuple[Mesh, list[str]]:
 
     Raises ItemError with the reason.
     """
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        kind = f"{suffix} files are" if suffix else "a file without a suffix is"
-        raise ItemError(f"{kind} not read, only {', '.join(SUFFIXES)}")
-    folder = Folder(path.parent)
-    for name in references(path):
-        if resolve_inside(path.parent, name) is None:
-            folder.missing[name] = None
-    data = path.read_bytes()
-    if not data:
-        raise ItemError("the file is empty")
-    parts = _parts(data, suffix, folder, texture_size)
-    return join(parts), list(folder.missing)
+    with model_files(source) as folder:
+        suffix = PurePosixPath(folder.name).suffix.lower()
+        if suffix not in SUFFIXES:
+            kind = f"{suffix} files are" if suffix else "a file without a suffix is"
+            raise ItemError(f"{kind} not read, only {', '.join(SUFFIXES)}")
+        folder.missing.update({n: None for n in references(folder) if folder.find(n) is None})
+        data = folder.read(folder.mesh, folder.name)
+        if not data:
+            raise ItemError("the file is empty")
+        parts = _parts(data, suffix, folder, texture_size)
+        return join(as_catalogued(parts, source)), list(folder.missing)
 
 
 def _parts(data: bytes, suffix: str, folder: Folder, texture_size: int) -> list[Part]:
@@ -84,7 +89,7 @@ class _Materials:
         self._described: dict[str, Described] = {}
         self._textures: dict[str, np.ndarray | None] = {}
         for line in mtllibs(data):
-            for name in library_names(line, folder.path):
+            for name in library_names(line, folder):
                 try:
                     self._described.update(parse_mtl(decoded(folder.get(name))))
                 except FileNotFoundError:

@@ -18,7 +18,6 @@ import trimesh
 from PIL import Image
 
 from stages.errors import ItemError
-from stages.shapes.importing.folder import Folder
 from stages.shapes.importing.images import to_rgba
 from stages.shapes.importing.parts import (
     MAX_FACES,
@@ -28,7 +27,9 @@ from stages.shapes.importing.parts import (
     check,
     face_colours,
     painted,
+    placed,
 )
+from stages.shapes.importing.storage import Folder
 
 _OPAQUE, _MASK = "OPAQUE", "MASK"
 
@@ -77,7 +78,7 @@ def read_scene(data: bytes, suffix: str, folder: Folder, texture_size: int) -> l
         is_linear = suffix in (".glb", ".gltf")
         textures = _Textures(texture_size)
         parts = {id(g): _part(g, is_linear, textures) for g, _ in meshes}
-        return [_placed(parts[id(g)], np.asarray(matrix, np.float64)) for g, matrix in meshes]
+        return [placed(parts[id(g)], np.asarray(matrix, np.float64)) for g, matrix in meshes]
 
 
 @contextlib.contextmanager
@@ -190,23 +191,3 @@ class _Textures:
             self._known[key] = rgba
             self._images.append(image)
         return self._known[key]
-
-
-def _placed(part: Part, matrix: np.ndarray) -> Part:
-    """The part moved by a (4, 4) matrix, possibly a reflection."""
-    if not np.isfinite(matrix).all():
-        raise ItemError("a node of its scene has a transform that is not finite")
-    linear = matrix[:3, :3]
-    sign = np.linalg.det(linear)
-    normals = part.normals
-    if normals is not None:
-        # Cofactors: the inverse transpose times the determinant, which also a flat scale has.
-        a, b, c = linear
-        cofactors = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)])
-        normals = np.nan_to_num(normals) @ cofactors.T * (-1 if sign < 0 else 1)
-    return replace(
-        part,
-        vertices=part.vertices @ linear.T + matrix[:3, 3],
-        faces=part.faces[:, ::-1] if sign < 0 else part.faces,
-        normals=normals,
-    )
