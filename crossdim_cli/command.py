@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import os
 import sys
 import typing
 from collections.abc import Callable, Mapping
@@ -16,7 +15,6 @@ import typer
 
 from crossdim_cli.config import check_tables, read_config, table_of, to_parameters
 from crossdim_cli.output import Output, table
-from stages.errors import UsageError
 from stages.store.workspace import Workspace
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -214,26 +212,3 @@ def _print_config(ctx: typer.Context, given: Mapping[str, Any]) -> None:
     sys.stdout.write(
         table(("option", "value", "from"), [(n, str(v), s) for n, v, s in rows]) + "\n"
     )
-
-
-def slice_of(text: str) -> tuple[int, int] | None:
-    """`i/n` as (i, n) with 0 <= i < n; `auto` reads SLURM_ARRAY_TASK_ID and _COUNT; "" is None."""
-    if not text:
-        return None
-    if text == "auto":
-        number, count = (
-            os.environ.get("SLURM_ARRAY_TASK_ID"),
-            os.environ.get("SLURM_ARRAY_TASK_COUNT"),
-        )
-        first = os.environ.get("SLURM_ARRAY_TASK_MIN", "0")
-        if number is None or count is None:
-            raise UsageError("--slice auto found no SLURM_ARRAY_TASK_ID", "use --slice i/n")
-        text = f"{int(number) - int(first)}/{count}"
-    try:
-        number_text, count_text = text.split("/")
-        slice_ = int(number_text), int(count_text)
-    except ValueError:
-        raise UsageError(f"--slice {text} is not i/n", "for example --slice 0/8") from None
-    if not 0 <= slice_[0] < slice_[1]:
-        raise UsageError(f"--slice {text} is out of range", "i runs from 0 to n-1")
-    return slice_

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
 import typer
 
 from crossdim_cli.command import (
@@ -14,12 +18,14 @@ from crossdim_cli.command import (
     params_options,
 )
 from crossdim_cli.output import table
-from crossdim_cli.stage import add_import, engine_options, run_stage
+from crossdim_cli.stage import ImportOptions, add_import, engine_options, run_stage
 from stages import registry
-from stages.engine.sources import wanted_from_sources
+from stages.engine.plan import Request, Selection
+from stages.engine.sources import select, wanted_from_sources
 from stages.errors import InputError
+from stages.geometry.frames import AXES
 from stages.shapes import importing
-from stages.store.workspace import select_categories
+from stages.store.workspace import Artefact, select_categories
 
 
 def register(app: typer.Typer) -> None:
@@ -32,37 +38,64 @@ def register(app: typer.Typer) -> None:
         "import",
         tuple(importing.FORMATS),
         help="Parse meshes once, into the canonical frame, with materials and textures.",
-        example="crossdim shapes import DIR --format manifest",
+        example="crossdim shapes import ShapeNetCore.v1 --format shapenet --category chair",
+        more=_import_options(),
     )
     add_command(
         shapes,
         "list",
-        [CATEGORY],
+        [CATEGORY, param("notes", bool, False, "Show what was noted.", flags=("--notes",))],
         _list_shapes,
-        help="List the shapes of the workspace: category, split, faces failed or cached.",
+        help="List the shapes of the workspace: source, split, family, failed or cached.",
         example="crossdim shapes list --category chair",
     )
 
 
+def _import_options() -> ImportOptions:
+    from stages.shapes.importing.shapenet import category_names
+
+    axis: Any = Literal[AXES] | None
+    names = ("up", "front", "split_file", "split_seed")
+
+    def origin(options: Mapping[str, Any]) -> dict[str, Any]:
+        given = {name: options[name] for name in names if options[name] is not None}
+        if "split_file" in given:
+            given["split_file"] = str(given["split_file"].resolve())
+        return given
+
+    return ImportOptions(
+        (
+            param("up", axis, None, "Up axis of the files. Default: the layout's."),
+            param("front", axis, None, "Axis that the fronts face. Default: the layout's."),
+            param(
+                "split_file",
+                Path | None,
+                None,
+                "A paper's split: a CSV, or a folder of lists of ids. Others are left out.",
+            ),
+            param("split_seed", int | None, None, "Deal out splits by family.", min=0),
+        ),
+        origin,
+        lambda word: category_names().get(word, word),
+    )
+
+
 def _register_generate(app: typer.Typer) -> None:
-    from stages.shapes.generate import CATEGORIES
+    from stages.shapes.generate import MOST, list_sources
 
     stage = registry.SOURCES["generate"]
 
     def run(session: Session) -> None:
         options = session.options
-        everything = [
-            f"{category}/generated-{number:04d}"
-            for category in CATEGORIES
-            for number in range(options["count"])
-        ]
-        ids = select_categories(everything, tuple(options["category"]))
+        origin = {"kind": "generate"}
+        selection = Selection(tuple(options["category"]), limit=options["count"])
+        ids = select(list_sources(origin), selection)
         params = params_from(stage.params, options)
         wanted = wanted_from_sources(stage, params, options["seed"], {i: {} for i in ids})
         variant = stage.variant(params) + (f"-seed{options['seed']}" if options["seed"] else "")
-        run_stage(session, stage, params, variant, wanted, {"kind": "generate"})
+        run_stage(session, stage, params, variant, wanted, Request(selection, origin))
 
-    count = param("count", int, 40, "Shapes of each category.", min=1, max=9999)
+    count = param("count", int, 40, "Shapes of each category.", min=1, max=MOST)
     add_command(
         app,
         "generate",
@@ -74,22 +107,32 @@ def _register_generate(app: typer.Typer) -> None:
 
 
 def _list_shapes(session: Session) -> None:
-    rows = []
-    entries = {}
-    for artefact in session.workspace.artefacts("shapes"):
-        for item, entry in artefact.index.entries.items():
-            entries[item] = (artefact.variant, entry)
+    entries = {
+        item: (artefact, entry)
+        for artefact in session.workspace.artefacts("shapes")
+        for item, entry in artefact.index.entries.items()
+    }
     if not entries:
         raise InputError(
             f"no shapes in {session.workspace.root}",
             "run: crossdim shapes generate   (or: crossdim shapes import PATH)",
         )
+    columns = ["shape", "source", "split", "family", "state"]
+    columns += ["notes"] if session.options["notes"] else []
+    rows = []
     for item in select_categories(entries, tuple(session.options["category"])):
-        source, entry = entries[item]
+        artefact, entry = entries[item]
         state = f"failed: {entry.reason}" if entry.reason else "cached"
-        rows.append(
-            (item, source, entry.labels.get("split", ""), entry.labels.get("family", ""), state)
-        )
-    columns = ("shape", "source", "split", "family", "state")
+        labels = (entry.labels.get("split", ""), entry.labels.get("family", ""))
+        row = [item, artefact.variant, *labels, state]
+        if session.options["notes"]:
+            row.append("" if entry.reason else _notes(artefact, item))
+        rows.append(row)
     data = [dict(zip(columns, row)) for row in rows]
     session.out.result({"shapes": data}, table(columns, rows))
+
+
+def _notes(artefact: Artefact, item: str) -> str:
+    """What was noted of a shape; InputError where it was made before there were notes."""
+    notes = artefact.read(item, ("notes",))["notes"]
+    return "; ".join(note.decode() for note in notes)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,17 +20,16 @@ from crossdim_cli.command import (
     param,
     params_from,
     params_options,
-    slice_of,
 )
+from crossdim_cli.slices import slice_of
 from stages import registry
-from stages.engine.plan import Plan, Selection, make_plan, wanted_from_inputs
+from stages.engine.plan import Plan, Request, Selection, make_plan, wanted_from_inputs
 from stages.engine.pools import Limits
 from stages.engine.runner import Outcome, Progress, execute, in_slice
-from stages.engine.sources import wanted_from_sources, with_digests
+from stages.engine.sources import select, wanted_from_sources, with_digests
 from stages.engine.work import Work
 from stages.stage import Stage
 from stages.store.fingerprint import safe_name
-from stages.store.workspace import category_of, select_categories
 
 _SHOWN_FAILURES = 20
 _PRESET = "preset"
@@ -45,7 +46,8 @@ def add_derived(app: typer.Typer, command: str, stage: Stage, help: str) -> None
         sources = {"shapes": options["source"]} if options["source"] else {}
         selection = Selection(tuple(options["category"]), sources, options["limit"])
         wanted = wanted_from_inputs(stage, params, options["seed"], session.workspace, selection)
-        run_stage(session, stage, params, options["name"] or stage.variant(params), wanted)
+        variant = options["name"] or stage.variant(params)
+        run_stage(session, stage, params, variant, wanted, Request(selection))
 
     source = param(
         "source", str | None, None, "Only the shapes of this source, as `shapes/SOURCE`."
@@ -61,8 +63,26 @@ def add_derived(app: typer.Typer, command: str, stage: Stage, help: str) -> None
     add_command(app, command, options, run, help=help, example=f"{stage.command} --jobs 4")
 
 
+@dataclass(frozen=True)
+class ImportOptions:
+    """What one kind of import has beyond the options of all.
+
+    `origin` gives what the manifest keeps of `parameters`, to list the sources again; `category`
+    the category that a word of `--category` means.
+    """
+
+    parameters: tuple[inspect.Parameter, ...] = ()
+    origin: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda options: {}
+    category: Callable[[str], str] = lambda word: word
+
+
 def add_import(
-    app: typer.Typer, kind: str, formats: tuple[str, ...], help: str, example: str
+    app: typer.Typer,
+    kind: str,
+    formats: tuple[str, ...],
+    help: str,
+    example: str,
+    more: ImportOptions = ImportOptions(),
 ) -> None:
     """Add the command `import` of a stage that reads files of others."""
     stage = registry.SOURCES[kind]
@@ -74,43 +94,37 @@ def add_import(
         params = params_from(stage.params, options)
         stage.check(params)
         origin = {"kind": kind, "format": options["format"], "path": str(path.resolve())}
+        origin.update(more.origin(options))
         sources = stage.list_sources(origin)  # type: ignore[misc]
-        ids = select_categories(sources, tuple(options["category"]))
-        if limit := options["limit"]:
-            seen: dict[tuple[str, str], int] = {}
-            ids = [i for i in ids if _count(seen, (category_of(i), _split(sources[i]))) <= limit]
-        chosen = with_digests(stage, {i: sources[i] for i in ids})
+        categories = tuple(more.category(word) for word in options["category"])
+        selection = Selection(categories, limit=options["limit"])
+        chosen = with_digests(stage, {i: sources[i] for i in select(sources, selection)})
         wanted = wanted_from_sources(stage, params, 0, chosen)
         suffix = stage.variant(params).removeprefix("imported")
         name = safe_name(options["name"] or _source_name(path), "source name") + suffix
-        run_stage(session, stage, params, name, wanted, origin)
+        run_stage(session, stage, params, name, wanted, Request(selection, origin))
 
     options = [
         argument("path", Path, "What to import: a folder or a file."),
         param("format", Literal[formats], formats[0], "Layout of the data set."),
         param("name", str, "", "Name of the source in the workspace. Default: the folder's."),
         param("limit", int, 0, "Only the first so many of each category and split.", min=0),
+        *more.parameters,
         *params_options(stage.params),
     ]
     options = [*options, CATEGORY, *engine_options()]
     add_command(app, "import", options, run, help=help, example=example)
 
 
-def _count(seen: dict[tuple[str, str], int], key: tuple[str, str]) -> int:
-    seen[key] = seen.get(key, 0) + 1
-    return seen[key]
-
-
-def _split(source: Mapping[str, Any]) -> str:
-    return str(source.get("split", ""))
-
-
 def _source_name(path: Path) -> str:
     """What a data set is called: its folder, the folder of its table, or its file."""
     path = path.resolve()
+    name = path.stem
     if path.is_dir():
-        return path.name
-    return path.parent.name if path.suffix.lower() == ".csv" else path.stem
+        name = path.name
+    elif path.suffix.lower() == ".csv":
+        name = path.parent.name
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name)  # as in PASCAL3D+
 
 
 def engine_options() -> list[inspect.Parameter]:
@@ -121,7 +135,7 @@ def engine_options() -> list[inspect.Parameter]:
         param("item_seconds", float, 300.0, "Time limit of one item.", min=0.01),
         param("item_memory_gib", float, 4.0, "Memory limit of one worker.", min=0.1),
         param("seed", int, 0, "Seed of everything random.", min=0),
-        param("slice", str, "", "Do part i of n, as `i/n`, or `auto` in a SLURM array job."),
+        param("slice", str, "", "Do part i of n: `i/n`, `auto/n` or `auto` in an array job."),
         param(
             "retry_failed", bool, False, "Try items again that failed.", flags=("--retry-failed",)
         ),
@@ -135,7 +149,7 @@ def run_stage(
     params: Any,
     variant: str,
     wanted: Mapping[str, Work],
-    source: dict[str, Any] | None = None,
+    request: Request,
 ) -> None:
     """Plan and run a stage, show what came of it; exit code 1 if any wanted item failed."""
     options = session.options
@@ -154,7 +168,7 @@ def run_stage(
             note = f"failed={progress.failed}" if progress.failed else ""
             tracker(progress.done, progress.total, note)
 
-        outcome = execute(plan, stage, params, limits, show, source)
+        outcome = execute(plan, stage, params, limits, show, request)
     failed = {**({} if options["retry_failed"] else plan.state.failed), **outcome.failures}
     _show_outcome(session, plan, outcome, failed)
     if failed:

@@ -9,7 +9,8 @@ import typer
 
 from crossdim_cli.command import Session, add_command, argument, param
 from crossdim_cli.output import table
-from stages.errors import InputError
+from crossdim_cli.slices import ranges
+from stages.errors import InputError, UsageError
 from stages.store.index import MANIFEST, verify
 from stages.store.workspace import Artefact, Workspace
 
@@ -21,10 +22,12 @@ def register(app: typer.Typer) -> None:
     check = param(
         "check", bool, False, "Exit with 3 unless everything is fresh.", flags=("--check",)
     )
+    missing = param("missing", str, "", "List what this artefact, STAGE/VARIANT, still lacks.")
+    slices = param("slices", int, 0, "With --missing: which slices of so many have work.", min=0)
     add_command(
         app,
         "status",
-        [check],
+        [check, missing, slices],
         _status,
         help="Say what is fresh, stale, missing or failed, and why.",
         example="crossdim status --check",
@@ -39,7 +42,31 @@ def register(app: typer.Typer) -> None:
     )
 
 
+def _missing(session: Session, name: str, count: int) -> None:
+    """What is still to be made of one artefact: items, or the slices of an array job."""
+    from stages.engine.status import plan_again, slices_of
+
+    artefact = named_artefact(session.workspace, name)
+    plan = plan_again(session.workspace, artefact)
+    todo = sorted(work.id for task in plan.tasks for work in task.work)
+    data: dict[str, Any] = {"artefact": artefact.name, "todo": len(todo)}
+    if artefact.index.key is None:
+        session.out.note(f"{artefact.name} is not there yet: all {len(todo)} items are missing")
+    if not count:
+        session.out.result({**data, "items": todo}, "\n".join(todo))
+        return
+    numbers = slices_of(plan, count)
+    text = ranges(numbers)
+    session.out.result({**data, "count": count, "slices": numbers, "array": text}, text)
+
+
 def _status(session: Session) -> None:
+    if session.options["missing"]:
+        _missing(session, session.options["missing"], session.options["slices"])
+        return
+    if session.options["slices"]:
+        raise UsageError("--slices needs --missing STAGE/VARIANT", "run: crossdim status --help")
+
     from stages.engine.status import ArtefactStatus, workspace_status
     from stages.evaluate.health import results_status
     from stages.train.health import runs_status
@@ -120,11 +147,16 @@ def _report(session: Session, files: int, problems: Mapping[str, str]) -> None:
         raise typer.Exit(1)
 
 
+def named_artefact(workspace: Workspace, name: str) -> Artefact:
+    """The artefact STAGE/VARIANT, or STAGE alone for `default`, whether it is there or not."""
+    stage, _, variant = name.rpartition("/")
+    return workspace.artefact(stage or variant, variant if stage else "default")
+
+
 def _artefacts(workspace: Workspace, wanted: str) -> list[Artefact]:
     """The artefacts to verify: the one that is named, or every folder that holds a manifest."""
     if wanted:
-        stage, _, variant = wanted.rpartition("/")
-        artefact = workspace.artefact(stage or variant, variant if stage else "default")
+        artefact = named_artefact(workspace, wanted)
         if not artefact.folder.is_dir():
             raise InputError(f"no artefact {wanted}", "run: crossdim status")
         return [artefact]

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from stages.engine.work import Work
-from stages.errors import InputError
+from stages.errors import InputError, UsageError
 from stages.registry import DERIVED
 from stages.stage import Attachment, Stage, params_json
 from stages.store.fingerprint import bucket_count, bucket_of, item_fingerprint
 from stages.store.index import Index
 from stages.store.shard import ShardKey, make_key
-from stages.store.workspace import Artefact, Workspace, select_categories
+from stages.store.workspace import Artefact, Workspace, category_of, select_categories
 
 _SHARD_ITEMS = 64
+
+# Every item of an input stage: id -> (fingerprint, (shard, row)).
+_Offer: TypeAlias = dict[str, tuple[str, tuple[str, int]]]
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,40 @@ class Selection:
     categories: tuple[str, ...] = ()
     variants: Mapping[str, str] = field(default_factory=dict)  # input stage -> only this variant
     limit: int = 0  # the first so many of each category, 0 for all
+
+    def choose(
+        self, ids: Iterable[str], group: Callable[[str], Hashable] = category_of
+    ) -> list[str]:
+        """Those of the ids that are asked for, sorted; the limit holds for each group.
+
+        Raises UsageError for a category that no id has.
+        """
+        seen: Counter[Hashable] = Counter()
+        kept = []
+        for item in select_categories(ids, self.categories):
+            seen[group(item)] += 1
+            if not self.limit or seen[group(item)] <= self.limit:
+                kept.append(item)
+        return kept
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Plain values, one selection a category: each can lose its meaning on its own."""
+        rest = {"variants": dict(self.variants), "limit": self.limit}
+        return [{"category": c, **rest} for c in self.categories or ("",)]
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Selection:
+        """One of those that `to_json` gives."""
+        category = value["category"]
+        return cls((category,) if category else (), value["variants"], value["limit"])
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run was asked for; the manifest keeps it, so that `status` can ask again."""
+
+    selection: Selection | None = None
+    origin: Mapping[str, Any] | None = None  # of stages that bring items in, see `Stage`
 
 
 @dataclass(frozen=True)
@@ -69,29 +108,72 @@ def wanted_from_inputs(
     Raises InputError when an input stage has made nothing yet, or two of its variants hold the
     same id; UsageError for an unknown category.
     """
-    offered = [_offer(name, workspace, selection.variants.get(name)) for name in stage.inputs]
-    common = set.intersection(*(set(offer) for offer in offered))
-    ids = _limited(select_categories(common, selection.categories), selection.limit)
+    offers = _offers(stage, workspace, selection.variants)
+    return _work(stage, params, seed, workspace, offers, selection.choose(_common(offers)))
+
+
+def wanted_again(
+    stage: Stage, params: Any, seed: int, workspace: Workspace, asked: Iterable[Selection]
+) -> dict[str, Work]:
+    """What all these selections want of the inputs as they are now; unknown categories: nothing."""
+    by_variants: dict[tuple[tuple[str, str], ...], list[Selection]] = {}
+    for selection in asked:
+        by_variants.setdefault(tuple(sorted(selection.variants.items())), []).append(selection)
+    work: dict[str, Work] = {}
+    for variants, selections in by_variants.items():
+        offers = _offers(stage, workspace, dict(variants))
+        ids = chosen_again(_common(offers), selections)
+        work.update(_work(stage, params, seed, workspace, offers, ids))
+    return work
+
+
+def chosen_again(
+    ids: Iterable[str],
+    asked: Iterable[Selection],
+    group: Callable[[str], Hashable] = category_of,
+) -> list[str]:
+    """Those of the ids that any of the selections asks for, sorted."""
+    ids = sorted(ids)
+    chosen: set[str] = set()
+    for selection in asked:
+        with contextlib.suppress(UsageError):  # that category is gone
+            chosen.update(selection.choose(ids, group))
+    return sorted(chosen)
+
+
+def _offers(stage: Stage, workspace: Workspace, variants: Mapping[str, str]) -> dict[str, _Offer]:
+    return {name: _offer(name, workspace, variants.get(name)) for name in stage.inputs}
+
+
+def _common(offers: Mapping[str, _Offer]) -> set[str]:
+    return set.intersection(*(set(offer) for offer in offers.values()))
+
+
+def _work(
+    stage: Stage,
+    params: Any,
+    seed: int,
+    workspace: Workspace,
+    offers: Mapping[str, _Offer],
+    ids: list[str],
+) -> dict[str, Work]:
     values = params_json(params)
     attached = stage.attach(params, seed, workspace, ids) if stage.attach else {}
     work = {}
     for item in ids:
         more = attached.get(item, Attachment())
-        prints = {name: offer[item][0] for name, offer in zip(stage.inputs, offered)}
+        prints = {name: offer[item][0] for name, offer in offers.items()}
         work[item] = Work(
             item,
             item_fingerprint(stage.name, stage.version, values, seed, {**prints, **more.prints}),
-            inputs={name: offer[item][1] for name, offer in zip(stage.inputs, offered)},
+            inputs={name: offer[item][1] for name, offer in offers.items()},
             source=more.values,
             attached=more.rows,
         )
     return work
 
 
-def _offer(
-    stage: str, workspace: Workspace, variant: str | None
-) -> dict[str, tuple[str, tuple[str, int]]]:
-    """Every item of an input stage: id -> (fingerprint, (shard, row))."""
+def _offer(stage: str, workspace: Workspace, variant: str | None) -> _Offer:
     artefacts = workspace.artefacts(stage)
     if variant is not None:
         artefacts = [a for a in artefacts if a.variant == variant]
@@ -101,7 +183,7 @@ def _offer(
         if stage != "shapes":
             maker = DERIVED[stage].command
         raise InputError(f"no {what} in {workspace.root}", f"run: {maker}")
-    offer: dict[str, tuple[str, tuple[str, int]]] = {}
+    offer: _Offer = {}
     owner: dict[str, str] = {}
     for artefact in artefacts:
         for item, entry in artefact.index.items().items():
@@ -113,19 +195,6 @@ def _offer(
             owner[item] = artefact.name
             offer[item] = (entry.fingerprint, (str(artefact.folder / entry.shard), entry.row))
     return offer
-
-
-def _limited(ids: list[str], limit: int) -> list[str]:
-    if not limit:
-        return ids
-    seen: dict[str, int] = {}
-    kept = []
-    for item in ids:
-        category = item.split("/", 1)[0]
-        seen[category] = seen.get(category, 0) + 1
-        if seen[category] <= limit:
-            kept.append(item)
-    return kept
 
 
 def compare(index: Index, wanted: Mapping[str, Work], version: int) -> State:
@@ -159,7 +228,9 @@ def make_plan(
 ) -> Plan:
     """What is to be done so that `artefact` holds every wanted item, fresh."""
     index = artefact.index
-    buckets = index.key.buckets if index.key else bucket_count(len(wanted))
+    buckets = index.key.buckets if index.key else 0
+    if len(wanted) > buckets * _SHARD_ITEMS:  # new, or it has outgrown them
+        buckets = bucket_count(len(wanted))
     key = make_key(stage.name, stage.version, params_json(params), seed, buckets)
     if index.key and (index.key.params, index.key.seed) != (key.params, key.seed):
         raise InputError(

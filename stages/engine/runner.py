@@ -17,7 +17,7 @@ from importlib.metadata import version
 from typing import Any
 
 from stages.engine import pools
-from stages.engine.plan import Plan, ShardTask
+from stages.engine.plan import Plan, Request, ShardTask
 from stages.engine.pools import Limits, Result
 from stages.engine.work import Job
 from stages.errors import CrossdimError
@@ -29,6 +29,7 @@ from stages.store.shard import Encoded, Failure, build_shard, shard_name
 # Shards that the manifest does not know are hashed by all who load the index, so in a long run it
 # is written now and then.
 _SAVE_SECONDS = 60
+_NO_REQUEST = Request()
 
 
 @dataclass(frozen=True)
@@ -56,20 +57,24 @@ def execute(
     params: Any,
     limits: Limits,
     on_progress: Callable[[Progress], None] = lambda progress: None,
-    source: dict[str, Any] | None = None,
+    request: Request = _NO_REQUEST,
 ) -> Outcome:
-    """Do what the plan says; `source` is kept in the manifest for `status` to look at.
+    """Do what the plan says; the request is kept in the manifest for `status` to look at.
 
     Raises CrossdimError when a shard cannot be written: all shards before it stay.
     """
     folder, index = plan.artefact.folder, plan.artefact.index
     outcome = Outcome(damaged=dict(index.damaged))
-    if not plan.tasks and source is None and index.saved:
+    asked = [one for one in _asked(request) if one not in index.extra.get("asked", [])]
+    if not plan.tasks and not asked and request.origin is None and index.saved:
         return outcome
     start = saved = time.monotonic()
     make_folder(folder)
     sweep(folder)
     discard_damaged(folder, index.damaged)
+    if asked or (index.key and plan.key.buckets > index.key.buckets):
+        # before the work: `status`, and slices with less to do, must count as this run does
+        save_index(folder, _origin(request), asked, plan.key.buckets)
     job = Job.of(stage, params, plan.key.seed)
     try:
         collector = _Collector(plan)
@@ -88,10 +93,10 @@ def execute(
     except BaseException:
         outcome.seconds = time.monotonic() - start
         with contextlib.suppress(CrossdimError):  # the first error is the one to tell
-            save_index(folder, _extra(plan, outcome, source))
+            save_index(folder, _extra(outcome, request))
         raise
     outcome.seconds = time.monotonic() - start
-    save_index(folder, _extra(plan, outcome, source))
+    save_index(folder, _extra(outcome, request))
     return outcome
 
 
@@ -132,8 +137,16 @@ def _known_failure(index: Index, failure: Failure) -> bool:
     )
 
 
-def _extra(plan: Plan, outcome: Outcome, source: dict[str, Any] | None) -> dict[str, Any]:
-    extra: dict[str, Any] = {
+def _asked(request: Request) -> list[dict[str, Any]]:
+    return request.selection.to_json() if request.selection else []
+
+
+def _origin(request: Request) -> dict[str, Any]:
+    return {} if request.origin is None else {"source": dict(request.origin)}
+
+
+def _extra(outcome: Outcome, request: Request) -> dict[str, Any]:
+    return {
         "versions": {"crossdim": version("crossdim"), "python": platform.python_version()},
         "last_run": {
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -141,10 +154,8 @@ def _extra(plan: Plan, outcome: Outcome, source: dict[str, Any] | None) -> dict[
             "done": outcome.done,
             "failed": len(outcome.failures),
         },
+        **_origin(request),
     }
-    if source is not None:
-        extra["source"] = source
-    return extra
 
 
 def in_slice(plan: Plan, number: int, count: int) -> Plan:

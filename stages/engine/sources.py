@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from stages.engine.plan import Selection, chosen_again
 from stages.engine.work import Work
 from stages.stage import Stage, params_json
 from stages.store.fingerprint import item_fingerprint
+from stages.store.workspace import category_of
 
 
 def wanted_from_sources(
@@ -32,3 +34,17 @@ def with_digests(
     if stage.digest is None:
         return {item: dict(source) for item, source in sources.items()}
     return {item: {**source, "digest": stage.digest(source)} for item, source in sources.items()}
+
+
+def select(sources: Mapping[str, Mapping[str, Any]], selection: Selection) -> list[str]:
+    """The ids that the selection takes, sorted; its limit holds for each category and split."""
+    return selection.choose(sources, lambda item: _group(sources, item))
+
+
+def select_again(sources: Mapping[str, Mapping[str, Any]], asked: Iterable[Selection]) -> list[str]:
+    """The ids that any of these selections takes; a category that is gone has none."""
+    return chosen_again(sources, asked, lambda item: _group(sources, item))
+
+
+def _group(sources: Mapping[str, Mapping[str, Any]], item: str) -> tuple[str, str]:
+    return category_of(item), str(sources[item].get("split", ""))

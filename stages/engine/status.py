@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from stages.engine.plan import Selection, State, compare, wanted_from_inputs
-from stages.engine.sources import wanted_from_sources, with_digests
+from stages.engine.plan import (
+    Plan,
+    Selection,
+    State,
+    compare,
+    make_plan,
+    wanted_again,
+    wanted_from_inputs,
+)
+from stages.engine.sources import select_again, wanted_from_sources, with_digests
 from stages.engine.work import Work
 from stages.errors import CrossdimError, InputError
 from stages.registry import DERIVED, SOURCES
 from stages.stage import Stage, differing, params_from_json
+from stages.store.index import Index
 from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace, category_of
 
@@ -51,31 +61,70 @@ def _status(workspace: Workspace, artefact: Artefact) -> ArtefactStatus:
 
 
 def _wanted(workspace: Workspace, artefact: Artefact) -> tuple[dict[str, Work], Stage]:
+    """What the artefact is to hold: what all its runs asked for, of the inputs as they are now."""
     index = artefact.index
     if index.key is None:
         raise CrossdimError("no shard of it can be read")
-    there = {category_of(item) for item in index.entries}
     if artefact.stage in DERIVED:
         stage = DERIVED[artefact.stage]
         params = params_from_json(stage.params, params_of(index.key))
+        if asked := _asked(index):
+            return wanted_again(stage, params, index.key.seed, workspace, asked), stage
+        # its manifest was lost: categories of which nothing is there were never asked for
         wanted = wanted_from_inputs(stage, params, index.key.seed, workspace, Selection())
-        # categories that were never asked for are not missing
+        there = {category_of(item) for item in index.entries}
         return {i: w for i, w in wanted.items() if category_of(i) in there}, stage
     origin = index.extra.get("source", {})
     if origin.get("kind") not in SOURCES:
         raise CrossdimError("where its files came from is not known any more")
     stage = SOURCES[origin["kind"]]
     params = params_from_json(stage.params, params_of(index.key))
-    sources = _sources(stage, origin, list(index.entries))
-    return wanted_from_sources(stage, params, index.key.seed, sources), stage
+    return wanted_from_sources(stage, params, index.key.seed, _sources(stage, origin, index)), stage
 
 
-def _sources(stage: Stage, origin: dict[str, Any], there: list[str]) -> dict[str, dict[str, Any]]:
+def _asked(index: Index) -> list[Selection]:
+    return [Selection.from_json(value) for value in index.extra.get("asked", [])]
+
+
+def _sources(stage: Stage, origin: dict[str, Any], index: Index) -> dict[str, dict[str, Any]]:
     """What the artefact's origin offers now, of the items that were asked for."""
     if stage.list_sources is None:
-        return {item: {} for item in there}
+        return {item: {} for item in index.entries}
     sources = stage.list_sources(origin)
-    return with_digests(stage, {i: sources[i] for i in there if i in sources})
+    asked = _asked(index)
+    ids = select_again(sources, asked) if asked else [i for i in index.entries if i in sources]
+    return with_digests(stage, {i: sources[i] for i in ids})
+
+
+def plan_again(workspace: Workspace, artefact: Artefact) -> Plan:
+    """What is still to do so that the artefact holds all that its runs asked for.
+
+    One that is not there yet, of a stage that works on the items of others, wants all of them.
+    Raises InputError when it cannot be said, such as for an import that never ran.
+    """
+    index = artefact.index
+    if index.key is None:
+        return _first_plan(workspace, artefact)
+    wanted, stage = _wanted(workspace, artefact)
+    params = params_from_json(stage.params, params_of(index.key))
+    return make_plan(stage, params, index.key.seed, artefact, wanted)
+
+
+def _first_plan(workspace: Workspace, artefact: Artefact) -> Plan:
+    if artefact.stage not in DERIVED:
+        raise InputError(
+            f"no artefact {artefact.name}", "run every part of it once, or see: crossdim status"
+        )
+    # which items there are, hence which buckets, depends neither on parameters nor attachments
+    stage = dataclasses.replace(DERIVED[artefact.stage], attach=None)
+    params = stage.params()
+    wanted = wanted_from_inputs(stage, params, 0, workspace, Selection())
+    return make_plan(stage, params, 0, artefact, wanted)
+
+
+def slices_of(plan: Plan, count: int) -> list[int]:
+    """The numbers 0 .. count-1 of the slices (see `in_slice`) that have work left."""
+    return sorted({task.bucket % count for task in plan.tasks})
 
 
 def require_fresh(workspace: Workspace, artefact: Artefact, ids: list[str]) -> None:

@@ -143,11 +143,22 @@ def load_index(folder: Path) -> Index:
     return index
 
 
-def save_index(folder: Path, extra: dict[str, Any] | None = None) -> Index:
-    """Write the manifest from what is in the folder now; `extra` replaces keys of the old one."""
+def save_index(
+    folder: Path, extra: dict[str, Any] | None = None, asked: Iterable[Any] = (), buckets: int = 0
+) -> Index:
+    """Write the manifest from what is in the folder now.
+
+    `extra` replaces keys of the old one; `asked` is added to what it keeps under that key;
+    `buckets` is how many there are from now on, if that is more.
+    """
     with _locked(folder):
         index = load_index(folder)
         index.extra.update(extra or {})
+        known = index.extra.get("asked", [])
+        if new := [one for one in asked if one not in known]:
+            index.extra["asked"] = [*known, *new]
+        if index.key and buckets > index.key.buckets:
+            index.key = dataclasses.replace(index.key, buckets=buckets)
         commit_bytes(folder / MANIFEST, _to_json(index))
         return index
 
