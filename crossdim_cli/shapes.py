@@ -27,6 +27,8 @@ from stages.geometry.frames import AXES
 from stages.shapes import importing
 from stages.store.workspace import Artefact, select_categories
 
+_NOTES_SINCE = 2  # version of the stages that bring shapes in
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
@@ -133,6 +135,9 @@ def _list_shapes(session: Session) -> None:
 
 
 def _notes(artefact: Artefact, item: str) -> str:
-    """What was noted of a shape; InputError where it was made before there were notes."""
+    """What was noted of a shape; nothing where it was made before there were notes."""
+    shard = artefact.index.shards[artefact.index.entries[item].shard]
+    if shard.stage_version < _NOTES_SINCE:
+        return ""
     notes = artefact.read(item, ("notes",))["notes"]
     return "; ".join(note.decode() for note in notes)

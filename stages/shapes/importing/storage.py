@@ -29,22 +29,29 @@ def plain_name(name: str) -> str:
     return "" if "\0" in text or len(text) > _NAME else text
 
 
-def resolve_inside(folder: Path, name: str, root: Path | None = None) -> Path | None:
-    """The regular file that `name` means to a model in `folder`; None if there is none.
+def resolve_inside(folder: Path, name: str) -> Path | None:
+    """The regular file that `name` means in `folder`, links resolved; None if there is none.
 
-    Raises ItemError for a name that leads out of `root`, by default the folder itself: by `..`, as
-    an absolute path, or through a symbolic link.
+    Raises ItemError for a name that leads out of the folder: by `..`, as an absolute path, or
+    through a symbolic link.
     """
+    try:
+        base = folder.resolve()
+    except (OSError, RuntimeError):  # links in a circle
+        return None
+    return _inside(base, base, name)
+
+
+def _inside(base: Path, root: Path, name: str) -> Path | None:
+    """As `resolve_inside`, of a name relative to `base` that must lie in `root`; both resolved."""
     text = plain_name(name)
     if not text:
         return None
     try:
-        base = folder.resolve()
-        limit = base if root is None else root.resolve()
         target = (base / text).resolve()
     except (OSError, RuntimeError, ValueError):  # too long, links in a circle, half a character
         return None
-    if not target.is_relative_to(limit):
+    if not target.is_relative_to(root):
         raise ItemError(f"{name!r} leads out of the model's folder")
     try:
         return target if stat.S_ISREG(target.stat().st_mode) else None
@@ -55,14 +62,14 @@ def resolve_inside(folder: Path, name: str, root: Path | None = None) -> Path | 
 class Folder:
     """Gives out the files of a model's folder, and remembers what was asked for in vain.
 
-    `mesh` is the mesh itself, as `open` takes it. Names are relative to where it lies; all must lie
-    in `root`, by default the folder of the mesh.
+    `mesh` is the mesh itself, as `open` takes it: a path without links. Names are relative to where
+    it lies; all must lie in `root`, by default the folder of the mesh.
     """
 
     def __init__(self, mesh: Any, root: Path | None = None) -> None:
         self.mesh = mesh
         self.missing: dict[str, None] = {}
-        self._root = root
+        self._root = root.resolve() if root else None
 
     @property
     def name(self) -> str:
@@ -74,7 +81,8 @@ class Folder:
 
         Raises ItemError when the name leads out of the folder.
         """
-        return resolve_inside(self.mesh.parent, name, self._root)
+        base = self.mesh.parent
+        return _inside(base, self._root or base, name)
 
     def size(self, found: Any) -> int:
         """How many bytes a file has."""
