@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stages.depths import STAGE as DEPTHS
 from stages.photos.backgrounds import STAGE as BACKGROUNDS
+from stages.photos.keypoints import STAGE as KEYPOINTS
 from stages.raycast import STAGE as RAYCAST
 from stages.render import STAGE as RENDER
 from stages.shapes.generate import STAGE as GENERATE
@@ -20,5 +21,6 @@ SOURCES: dict[str, Stage] = {
     "generate": GENERATE,
     "import": IMPORT,
     "backgrounds": BACKGROUNDS,
+    "keypoints": KEYPOINTS,
     "viewpoints": VIEWPOINTS,
 }

@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from stages.errors import InputError
-from stages.photos.files import SUFFIXES, distinct_names, file_inside, source_digest, walk_pictures
+from stages.photos.files import (
+    SUFFIXES,
+    distinct_names,
+    file_inside,
+    source_digest,
+    text_array,
+    walk_pictures,
+)
 from stages.stage import Arrays, ArraySpec, Item, Stage, differing, option
 
 VERSION = 1
@@ -49,8 +56,7 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
         Image.Resampling.LANCZOS,
         box=(left, top, left + side, top + side),
     )
-    source = path.encode("utf-8", "replace")[: np.dtype(SPEC["source"].dtype).itemsize]
-    return {"rgb": np.asarray(square, np.uint8), "source": np.array(source)}
+    return {"rgb": np.asarray(square, np.uint8), "source": text_array(path, SPEC["source"])}
 
 
 def list_sources(origin: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

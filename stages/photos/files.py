@@ -9,7 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stages.errors import InputError, ItemError
+from stages.stage import ArraySpec
 from stages.store.fingerprint import DIGEST_BYTES, canonical_json, digest, file_digest
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
@@ -66,12 +69,19 @@ def distinct_names(wanted: Mapping[str, str]) -> dict[str, str]:
         plain = re.sub(r"[^A-Za-z0-9._-]", "_", text)[:_NAME].lstrip("-.") or "_"
         name, length = plain, 8
         if plain != text or plain.casefold() in taken:
-            print_ = digest(key.encode("utf-8", "surrogateescape"))
+            print_ = digest(key.encode("utf-8", "surrogatepass"))
             while (name := f"{plain}-{print_[:length]}").casefold() in taken:
                 length += 1
         taken.add(name.casefold())
         names[key] = name
     return names
+
+
+def text_array(text: str, spec: ArraySpec) -> np.ndarray:
+    """Text as the byte string of an array, cut to its length between two characters."""
+    length = np.dtype(spec.dtype).itemsize
+    data = text.encode("utf-8", "replace")[:length].decode(errors="ignore")
+    return np.array(data.encode())
 
 
 def source_digest(source: Mapping[str, Any]) -> str:

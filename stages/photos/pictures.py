@@ -1,9 +1,9 @@
-"""Pictures of others as upright RGB.
+"""Pictures of others as RGB.
 
-The content of a file decides what it is, not its name. Its EXIF orientation is applied, what is
-transparent shows white, grey of 16 bits is brought to 8 by its high byte (as Pillow does with
-colours of 16 bits), CMYK and the others go through Pillow's own conversion; colour profiles are not
-applied. Of an animation, or a file of several pages, the first picture counts.
+The content of a file decides what it is, not its name. What is transparent shows white, grey of 16
+bits is brought to 8 by its high byte (as Pillow does with colours of 16 bits), CMYK and the others
+go through Pillow's own conversion; colour profiles are not applied. Of an animation, or a file of
+several pages, the first picture counts.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ MAX_BYTES = 256 << 20
 _ORIENTATION = 0x0112  # the EXIF tag
 
 
-def read_picture(path: Path, least: int = 0) -> Image.Image:
-    """The upright picture in a file, mode RGB.
+def read_picture(path: Path, least: int = 0, upright: bool = True) -> Image.Image:
+    """The picture in a file, mode RGB; unless `upright`, its EXIF orientation is not applied.
 
     With `least`, a large JPEG may be decoded at a half, a quarter or an eighth of its size, its
     shorter side never below `least` pixels. Raises ItemError when the file cannot be read, is too
@@ -42,7 +42,24 @@ def read_picture(path: Path, least: int = 0) -> Image.Image:
         raise ItemError(f"it cannot be read: {error.strerror}") from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Pillow finds odd and reads all the same
-        return _to_rgb(_open(data), least)
+        return _to_rgb(_open(data), least, upright)
+
+
+def read_as_annotated(path: Path, size: tuple[int, int] | None) -> Image.Image:
+    """The picture in the pixels that its annotations count.
+
+    Those are the pixels of the file: MATLAB, and browsers before 2020, ignore EXIF orientation.
+    Where the data set says (width, height) and only the upright picture fits, it is that one.
+    Raises ItemError as `read_picture` does, and when neither fits.
+    """
+    picture = read_picture(path, upright=False)
+    if size is None or picture.size == size:
+        return picture
+    upright = read_picture(path)
+    if upright.size != size:
+        seen, here = (f"{width}x{height}" for width, height in (size, picture.size))
+        raise ItemError(f"the annotated picture had {seen} pixels, this one has {here}")
+    return upright
 
 
 def _open(data: bytes) -> Image.Image:
@@ -62,14 +79,16 @@ def _open(data: bytes) -> Image.Image:
     return image
 
 
-def _to_rgb(image: Image.Image, least: int) -> Image.Image:
+def _to_rgb(image: Image.Image, least: int, upright: bool) -> Image.Image:
     from PIL import Image
 
     try:
         if least:
             image.draft(None, (least, least))
         image.load()
-        image = _upright(_eight_bit(image))
+        image = _eight_bit(image)
+        if upright:
+            image = _upright(image)
         if image.has_transparency_data:
             image = image.convert("RGBA")
             white = Image.new("RGBA", image.size, (255, 255, 255, 255))

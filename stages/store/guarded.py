@@ -14,7 +14,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
@@ -48,7 +48,9 @@ def call_each(
     The calls run in `limits.jobs` spawned processes (at least one), each call under `limits` of
     its own. The function must be one that can be imported, argument and result picklable.
     """
-    pool = guarded_pool(limits)
+    if not arguments:
+        return []
+    pool = guarded_pool(replace(limits, jobs=min(limits.jobs, len(arguments))))
     finished = False
     try:
         calls = [pool.schedule(function, (one,), timeout=limits.seconds) for one in arguments]
