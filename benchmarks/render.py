@@ -33,7 +33,7 @@ import trimesh
 
 from stages.geometry import cameras
 from stages.geometry.mesh import Mesh
-from stages.render.surface import light, prepare
+from stages.render.surface import Shot, light, prepare
 from tests.render.models import load_open_model, open_model_rows
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -101,8 +101,8 @@ def scene_of(name: str, mesh: Mesh, size: int) -> Callable[[np.ndarray], Any]:
 
     kind = scene_class("numba" if name == "rasteriser" else "pyrender")
     lens = cameras.intrinsics(size)
-    scene = kind(prepare(mesh, True, lens[0, 0] / 2), light(-30, 45, 0.5, 0.4))
-    return lambda extrinsics: scene.shoot(extrinsics, lens, size)
+    scene, lamp = kind(prepare(mesh, True, lens[0, 0] / 2)), light(-30, 45, 0.5, 0.4)
+    return lambda extrinsics: scene.shoot(Shot(extrinsics, lens, size, lamp))
 
 
 def measure(name: str, mesh: Mesh, size: int) -> float:

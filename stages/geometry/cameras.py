@@ -9,12 +9,23 @@ a positive in-plane angle turns the picture counter-clockwise.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 # 60 mm lens on a 32 mm sensor: the camera of MVC (Tulsiani et al. 2018), in image widths.
 FOCAL = 1.875
 # Distance at which a unit-diagonal object fills that picture.
 DISTANCE = 2.0
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Between which angles viewpoints are drawn; the widest, upright, unless said otherwise."""
+
+    azimuth_deg: tuple[float, float] = (0.0, 360.0)
+    elevation_deg: tuple[float, float] = (-90.0, 90.0)
+    inplane_deg: tuple[float, float] = (0.0, 0.0)
 
 
 def extrinsics(viewpoints: np.ndarray) -> np.ndarray:
@@ -54,8 +65,32 @@ def grid24() -> np.ndarray:
     return np.stack([azimuth, np.full(24, 30.0), np.zeros(24), np.full(24, DISTANCE)], -1)
 
 
-def uniform(count: int, rng: np.random.Generator, elevation_deg: tuple[float, float]) -> np.ndarray:
-    """(count, 4) viewpoints: azimuth uniform on the circle, elevation uniform in degrees."""
-    azimuth = rng.uniform(0, 360, count)
-    elevation = rng.uniform(*elevation_deg, count)
-    return np.stack([azimuth, elevation, np.zeros(count), np.full(count, DISTANCE)], -1)
+def uniform(count: int, rng: np.random.Generator, ranges: Ranges) -> np.ndarray:
+    """(count, 4) viewpoints at DISTANCE, every angle uniform in degrees.
+
+    The first of them do not depend on `count`.
+    """
+    low, high = np.array([ranges.azimuth_deg, ranges.elevation_deg, ranges.inplane_deg]).T
+    angles = low + (high - low) * rng.random((count, 3))
+    return _at_distance(angles)
+
+
+def on_sphere(count: int, rng: np.random.Generator, ranges: Ranges) -> np.ndarray:
+    """(count, 4) viewpoints at DISTANCE, directions uniform over the area of the sphere.
+
+    Over that part of it which the ranges leave; the in-plane angle is uniform in degrees. With all
+    angles free the camera's rotation is uniform over SO(3). The first do not depend on `count`.
+    """
+    low, high = np.array([ranges.azimuth_deg, ranges.elevation_deg, ranges.inplane_deg]).T
+    part = rng.random((count, 3))
+    angles = low + (high - low) * part
+    bottom, top = np.sin(np.radians([low[1], high[1]]))  # areas between parallels go with height
+    height = bottom + (top - bottom) * part[:, 1]
+    angles[:, 1] = np.clip(np.degrees(np.arcsin(height)), low[1], high[1])
+    return _at_distance(angles)
+
+
+def _at_distance(angles: np.ndarray) -> np.ndarray:
+    """(N, 4) viewpoints of (N, 3) angles, azimuth brought into [0, 360)."""
+    azimuth = np.mod(angles[:, :1], 360)
+    return np.column_stack([azimuth, angles[:, 1:], np.full(len(angles), DISTANCE)])

@@ -14,7 +14,7 @@ import numpy as np
 from stages.errors import EnvironmentLacks
 
 if TYPE_CHECKING:
-    from stages.render.surface import Light, Surface
+    from stages.render.surface import Shot, Surface
 
 SOFTWARE = ("llvmpipe", "softpipe", "swrast", "swiftshader", "software rasterizer")
 # What a graphics driver shows of itself on Linux, in WSL and for NVIDIA in a container.
@@ -27,11 +27,9 @@ PROBE_SECONDS = 60
 class Scene(Protocol):
     """What both renderers offer; see `raster.Scene`."""
 
-    def __init__(self, surface: Surface, light: Light) -> None: ...
+    def __init__(self, surface: Surface) -> None: ...
 
-    def shoot(
-        self, extrinsics: np.ndarray, lens: np.ndarray, size: int
-    ) -> tuple[np.ndarray, np.ndarray]: ...
+    def shoot(self, shot: Shot) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 @functools.cache

@@ -23,7 +23,7 @@ from pyrender.renderer import Renderer
 from pyrender.shader_program import ShaderProgram, ShaderProgramCache
 
 from stages.errors import EnvironmentLacks
-from stages.render.surface import ALPHA_CUT, NEAR, Light, Surface
+from stages.render.surface import ALPHA_CUT, NEAR, Shot, Surface
 
 # Compiled with pyrender's numbers of the vertex attributes defined: NORMAL_LOC and so on.
 SOURCES = {
@@ -31,6 +31,7 @@ SOURCES = {
 layout(location = 0) in vec3 position;
 layout(location = NORMAL_LOC) in vec3 normal;
 layout(location = COLOR_0_LOC) in vec4 color_0;
+uniform mat4 M;  // scales the shape
 uniform mat4 V;
 uniform mat4 P;
 out vec3 corner_normal;
@@ -41,8 +42,8 @@ out vec2 uv;
 #endif
 
 void main() {
-    gl_Position = P * V * vec4(position, 1.0);
-    corner_normal = mat3(V) * normal;
+    gl_Position = P * V * M * vec4(position, 1.0);
+    corner_normal = mat3(V) * (normal / vec3(M[0][0], M[1][1], M[2][2]));
     rgba = color_0;
 #ifdef TEXCOORD_0_LOC
     uv = texcoord_0;
@@ -75,26 +76,25 @@ void main() {
 
 
 class Scene:
-    """A surface and a light, ready to be seen by cameras; see `raster.Scene`."""
+    """A surface, ready to be seen by cameras; see `raster.Scene`."""
 
-    def __init__(self, surface: Surface, light: Light) -> None:
+    def __init__(self, surface: Surface) -> None:
         self.vertices = surface.vertices
-        self.lamp = np.array([*(light.towards * [1, -1, -1]), light.ambient], np.float32)
         self.scene = pyrender.Scene(bg_color=np.zeros(4))
+        self.node = None
         textures = np.unique(surface.texture)
         if len(textures):
-            self.scene.add(pyrender.Mesh([_primitive(surface, int(t)) for t in textures]))
+            mesh = pyrender.Mesh([_primitive(surface, int(t)) for t in textures])
+            self.node = self.scene.add(mesh)
 
-    def shoot(
-        self, extrinsics: np.ndarray, lens: np.ndarray, size: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def shoot(self, shot: Shot) -> tuple[np.ndarray, np.ndarray]:
         """(size, size, 3) uint8 sRGB and (size, size) float32 depth along the optical axis.
 
-        `extrinsics` is (3, 4) [R | t], `lens` the (3, 3) intrinsic matrix in pixels. Both pictures
-        are zero where nothing is seen.
+        Both pictures are zero where nothing is seen.
         """
-        rotation, translation = extrinsics[:, :3], extrinsics[:, 3]
-        depths = self.vertices @ rotation[2] + translation[2]
+        lens, size = shot.lens, shot.size
+        rotation, translation = shot.extrinsics[:, :3], shot.extrinsics[:, 3]
+        depths = self.vertices @ (rotation[2] * shot.scale) + translation[2]
         near = max(NEAR, 0.99 * depths.min())  # tight, for the sake of the 24 bits of depth
         far = 1.01 * max(near, depths.max())
         camera = pyrender.IntrinsicsCamera(
@@ -104,9 +104,12 @@ class Scene:
         pose[:3, :3] = rotation.T * [1, -1, -1]
         pose[:3, 3] = -rotation.T @ translation
         node = self.scene.add(camera, pose=pose)
+        if self.node is not None:
+            self.scene.set_pose(self.node, np.diag([*shot.scale, 1.0]))
         renderer = _renderer()
         renderer.viewport_width = renderer.viewport_height = size
-        renderer._renderer._program_cache.lamp = self.lamp
+        lamp = np.array([*(shot.light.towards * [1, -1, -1]), shot.light.ambient], np.float32)
+        renderer._renderer._program_cache.lamp = lamp
         flags = pyrender.RenderFlags.FLAT | pyrender.RenderFlags.SKIP_CULL_FACES
         color, depth = renderer.render(self.scene, flags | pyrender.RenderFlags.RGBA)
         self.scene.remove_node(node)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.render.surface import ALPHA_CUT, NEAR, Light, Surface, compiled
+from stages.render.surface import ALPHA_CUT, NEAR, Shot, Surface, compiled
 
 # Depths nearer to each other than this share of themselves count as equal: the face drawn first
 # stays, as in a 24-bit depth buffer, instead of a pattern made by rounding.
@@ -25,26 +25,25 @@ TIE = 1e-6
 
 
 class Scene:
-    """A surface and a light, ready to be seen by cameras."""
+    """A surface, ready to be seen by cameras."""
 
-    def __init__(self, surface: Surface, light: Light) -> None:
-        self.surface, self.light = surface, light
+    def __init__(self, surface: Surface) -> None:
+        self.surface = surface
 
-    def shoot(
-        self, extrinsics: np.ndarray, lens: np.ndarray, size: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def shoot(self, shot: Shot) -> tuple[np.ndarray, np.ndarray]:
         """(size, size, 3) uint8 sRGB and (size, size) float32 depth along the optical axis.
 
-        `extrinsics` is (3, 4) [R | t], `lens` the (3, 3) intrinsic matrix in pixels. Both pictures
-        are zero where nothing is seen.
+        Both pictures are zero where nothing is seen.
         """
-        points, screen = _project(self.surface.vertices, np.ascontiguousarray(lens @ extrinsics))
+        size, rotation = shot.size, shot.extrinsics[:, :3]
+        camera = shot.lens @ shot.extrinsics * np.append(shot.scale, 1.0)
+        points, screen = _project(self.surface.vertices, np.ascontiguousarray(camera))
         face = np.full((size, size), -1, np.int32)
         nearness = np.zeros((size, size))  # 1/z
         _draw(self.surface, points, screen, (NEAR, ALPHA_CUT), face, nearness)
         rgb, depth = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.float32)
-        lamp = np.append(extrinsics[:, :3].T @ self.light.towards, self.light.ambient)
-        _shade(self.surface, points, face, nearness, lamp, (rgb, depth))
+        lamp = np.append(rotation.T @ shot.light.towards, shot.light.ambient)
+        _shade(self.surface, points, (face, nearness), lamp, 1 / shot.scale, (rgb, depth))
         return rgb, depth
 
 
@@ -190,12 +189,14 @@ def _texel(surface, f, b0, b1, b2):
 
 
 @compiled
-def _shade(surface, points, face, nearness, lamp, out):
+def _shade(surface, points, drawn, lamp, shrink, out):
     """Writes the sRGB colour and the depth of each pixel that shows a face.
 
-    lamp: towards the light in the world, as long as it is strong, and the ambient strength.
-    out: (size, size, 3) and (size, size).
+    drawn: face and 1/z of each pixel. lamp: towards the light in the world, as long as it is
+    strong, and the ambient strength. shrink: (3,) factors of the normals along x, y, z. out:
+    (size, size, 3) and (size, size).
     """
+    face, nearness = drawn
     rgb, depth = out
     for y in range(len(face)):
         for x in range(len(face)):
@@ -221,6 +222,7 @@ def _shade(surface, points, face, nearness, lamp, out):
                     + e1 * surface.normals[f, 1, axis]
                     + e2 * surface.normals[f, 2, axis]
                 )
+                n *= shrink[axis]
                 facing += n * lamp[axis]
                 square += n * n
             facing *= -sign  # where corners run clockwise, det > 0, the other side is seen

@@ -1,4 +1,4 @@
-"""A mesh made ready for drawing, and the light it is drawn under: shared by both renderers.
+"""A mesh made ready for drawing, and what a view of it is: shared by both renderers.
 
 Whatever the two renderers could do differently is settled here once, so that the rasteriser and
 OpenGL draw the same picture: which side a normal is on, which faces are holes, in what order faces
@@ -10,6 +10,8 @@ are drawn, how finely a texture is sampled.
   is opaque. Glass is drawn, so that tops of glass tables, which the voxels have, are in the masks.
 - Order: by texture, then as in the mesh. Of faces at the same place the rasteriser shows the
   first, OpenGL the first or a pattern made by rounding.
+- Scale: a view may see the shape scaled along x, y and z. Positions are scaled, and normals, as
+  interpolated between the corners, divided by the factors (the inverse transpose).
 - Textures: bilinear, repeated, rows top to bottom, `uv` (0, 0) at the lower left. Each is first
   shrunk (box filter, a power of two per side) until a pixel steps over less than two texels.
 
@@ -56,6 +58,16 @@ class Light(NamedTuple):
 
     towards: np.ndarray  # (3,) float64, to the light in the camera frame, as long as it is strong
     ambient: float
+
+
+class Shot(NamedTuple):
+    """One view of a surface."""
+
+    extrinsics: np.ndarray  # (3, 4) float64 [R | t], x_cam = R (scale * x_world) + t
+    lens: np.ndarray  # (3, 3) float64 intrinsic matrix in pixels
+    size: int  # pixels a side
+    light: Light
+    scale: np.ndarray = np.ones(3)  # factors along x, y, z, all positive
 
 
 def light(azimuth_deg: float, elevation_deg: float, directional: float, ambient: float) -> Light:

@@ -7,19 +7,30 @@ import numpy as np
 from stages.geometry import cameras
 from stages.geometry.mesh import Mesh
 from stages.render import backend
-from stages.render.surface import light, prepare
+from stages.render.surface import Shot, light, prepare
 
 FRONT = (0.0, 0.0, 0.0, 2.0)
 EVEN = light(0, 0, 0, 1)  # ambient light only: colours come out as they are
 SIDE = light(-30, 45, 0.6, 0.4)
 
 
-def shoot(mesh: Mesh, viewpoint=FRONT, size=64, lamp=EVEN, smooth=True, name="numba"):
+UNSCALED = np.ones(3)
+
+
+def shoot(
+    mesh: Mesh,
+    viewpoint=FRONT,
+    size=64,
+    lamp=EVEN,
+    smooth=True,
+    name="numba",
+    scale=UNSCALED,
+):
     """(size, size, 3) uint8 and (size, size) float32 of the mesh, one sample a pixel."""
     lens = cameras.intrinsics(size)
     surface = prepare(mesh, smooth, lens[0, 0] / viewpoint[3])
-    scene = backend.scene_class(name)(surface, lamp)
-    return scene.shoot(cameras.extrinsics(np.array(viewpoint)), lens, size)
+    scene = backend.scene_class(name)(surface)
+    return scene.shoot(Shot(cameras.extrinsics(np.array(viewpoint)), lens, size, lamp, scale))
 
 
 def rays(size: int) -> np.ndarray:

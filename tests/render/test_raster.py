@@ -13,7 +13,7 @@ from scipy.spatial import Delaunay
 from stages.geometry import cameras
 from stages.geometry.mesh import Mesh
 from stages.render import backend, raster
-from stages.render.surface import NEAR, light, prepare
+from stages.render.surface import NEAR, Shot, light, prepare
 from tests.render.models import box, joined, load_open_model, open_model_rows, textured_quad
 from tests.render.shots import EVEN, SIDE, rays, shoot
 
@@ -61,8 +61,8 @@ def test_faces_that_share_edges_cover_each_pixel_once() -> None:
     faces[flipped] = faces[flipped][:, ::-1]
     drawn = np.zeros((64, 64), int)
     for face in faces:
-        scene = raster.Scene(prepare(Mesh.plain(points, face[None]), False, 64), EVEN)
-        drawn += scene.shoot(IDENTITY, GRID, 64)[1] > 0
+        scene = raster.Scene(prepare(Mesh.plain(points, face[None]), False, 64))
+        drawn += scene.shoot(Shot(IDENTITY, GRID, 64, EVEN))[1] > 0
     assert (drawn[5:59, 5:59] == 1).all()
     assert drawn.max() == 1
     assert drawn[:4].sum() + drawn[60:].sum() + drawn[:, :4].sum() + drawn[:, 60:].sum() == 0
@@ -72,8 +72,8 @@ def test_triangles_that_reach_behind_the_camera_are_cut_at_the_near_plane(render
     """A floor 0.02 below the camera, from 5 behind it to 10 in front."""
     corners = np.array([[-9, 0.02, -5], [9, 0.02, -5], [0.0, 0.02, 10]])
     floor = Mesh.plain(corners, np.array([[0, 1, 2]]))
-    scene = backend.scene_class(renderer)(prepare(floor, False, 64), EVEN)
-    _, depth = scene.shoot(IDENTITY, GRID, 64)
+    scene = backend.scene_class(renderer)(prepare(floor, False, 64))
+    _, depth = scene.shoot(Shot(IDENTITY, GRID, 64, EVEN))
     v, u = (np.mgrid[:64, :64] + 0.5 - 32) / 64
     with np.errstate(divide="ignore"):
         z = np.where(v > 0, 0.02 / v, 0)
@@ -86,8 +86,8 @@ def test_triangles_that_reach_behind_the_camera_are_cut_at_the_near_plane(render
 
 def test_what_lies_behind_the_camera_is_not_drawn(renderer: str) -> None:
     behind = box((-1, -1, -3), (1, 1, -2))
-    scene = backend.scene_class(renderer)(prepare(behind, False, 64), EVEN)
-    rgb, depth = scene.shoot(IDENTITY, GRID, 64)
+    scene = backend.scene_class(renderer)(prepare(behind, False, 64))
+    rgb, depth = scene.shoot(Shot(IDENTITY, GRID, 64, EVEN))
     assert not depth.any()
     assert not rgb.any()
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import trimesh
 
-from stages.errors import EnvironmentLacks, UsageError
+from stages.errors import EnvironmentLacks
 from stages.geometry import cameras
 from stages.geometry.mesh import Mesh
-from stages.render import SPEC, STAGE, Params, backend, check, process, variant
+from stages.render import SPEC, Params, backend, check, process
 from stages.stage import Item
 from tests.render.models import box
 from tests.render.shots import shoot
@@ -41,6 +41,8 @@ def test_arrays_are_those_of_the_spec(shape: Item) -> None:
         "viewpoint": (5, 4),
         "extrinsics": (5, 3, 4),
         "intrinsics": (3, 3),
+        "scale": (5, 3),
+        "light": (5, 4),
         "renderer": (),
     }
     assert all(a.dtype == SPEC[name].dtype for name, a in arrays.items())
@@ -61,20 +63,18 @@ def test_the_grid_is_the_24_views_of_the_paper(shape: Item) -> None:
 
 
 def test_pixels_are_averages_of_their_samples(shape: Item) -> None:
-    params = replace(UNIFORM, supersample=5, background=100, ambient=1.0, directional=0)
+    params = replace(UNIFORM, supersample=5, grey=100, ambient=1.0, directional=0)
     arrays = process(shape, params, np.random.default_rng(4))
     mesh = Mesh.from_arrays(shape.inputs["shapes"])
     for n in range(5):
-        viewpoint = arrays["viewpoint"][n].astype(np.float64)
+        viewpoint = arrays["viewpoint"][n].astype(np.float64)  # as stored, so drawn
         colours, depths = shoot(mesh, viewpoint, 160)
         colours = np.where(depths[..., None] > 0, colours, 100)
         rgb = colours.reshape(32, 5, 32, 5, 3).mean((1, 3))
         mask = (depths > 0).reshape(32, 5, 32, 5).mean((1, 3)) * 255
-        # The viewpoint came back from float32, which may move one of 25 samples over an edge.
-        assert np.abs(arrays["rgb"][n] - rgb).max() <= 0.5 + 255 / 25
-        assert (np.abs(arrays["rgb"][n] - rgb) <= 0.5).mean() > 0.99
-        assert (np.abs(arrays["mask"][n] - mask) <= 0.5).mean() > 0.99
-        assert arrays["depth"][n] == pytest.approx(depths[2::5, 2::5], abs=1e-5)
+        assert np.abs(arrays["rgb"][n] - rgb).max() <= 0.5
+        assert np.abs(arrays["mask"][n] - mask).max() <= 0.5
+        assert np.array_equal(arrays["depth"][n], depths[2::5, 2::5])
         assert np.allclose(arrays["depth"][n], shoot(mesh, viewpoint, 32)[1], atol=1e-5)
         assert (arrays["rgb"][n][arrays["mask"][n] == 0] == 100).all()
 
@@ -93,8 +93,6 @@ def test_uniform_viewpoints_are_the_only_randomness(shape: Item) -> None:
     params = replace(UNIFORM, views=40, size=8, elevation_min_deg=-5, elevation_max_deg=15)
     once, again = (process(shape, params, np.random.default_rng(7)) for _ in range(2))
     assert all(np.array_equal(once[name], again[name]) for name in SPEC)
-    elevation = once["viewpoint"][:, 1]
-    assert -5 <= elevation.min() < 0 < 10 < elevation.max() <= 15
     other = process(shape, params, np.random.default_rng(8))
     assert not np.array_equal(once["viewpoint"], other["viewpoint"])
     grid = Params(size=8, backend="numba")
@@ -108,32 +106,6 @@ def test_both_renderers_fill_the_same_arrays(shape: Item, renderer: Any) -> None
     assert other["renderer"].item() == renderer.encode()
     assert np.abs(ours["mask"].astype(int) - other["mask"]).max() <= 255 / 9 + 1  # one sample
     assert np.abs(ours["rgb"].astype(int) - other["rgb"]).mean() < 0.1
-
-
-@pytest.mark.parametrize(
-    ("params", "words"),
-    [
-        (Params(supersample=2), "--supersample 2"),
-        (Params(size=4096), "--size 4096 with --supersample 3"),
-        (Params(views=10), "--views"),
-        (Params(elevation_max_deg=50), "--elevation-max-deg"),
-        (Params(viewpoints="uniform", elevation_min_deg=60), "--elevation-min-deg 60"),
-    ],
-)
-def test_contradicting_options_are_errors(params: Params, words: str) -> None:
-    with pytest.raises(UsageError, match=words) as caught:
-        check(params)
-    assert caught.value.hint
-
-
-def test_variants_are_named_after_what_differs() -> None:
-    assert variant(Params()) == "grid24-64px"
-    assert variant(Params(viewpoints="uniform", size=128)) == "uniform24-128px"
-    assert (
-        variant(replace(UNIFORM, elevation_min_deg=-7.5, shading="flat", supersample=1))
-        == "uniform5-32px-elevationmin-7.5-supersample1-flat-numba"
-    )
-    assert STAGE.variant is variant
 
 
 def test_the_stage_is_read_without_heavy_imports() -> None:

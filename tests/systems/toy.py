@@ -27,6 +27,7 @@ PARAMS = dataclasses.replace(
     schedule="constant",
 )
 VIEWS = 6
+ABOVE = cameras.Ranges(elevation_deg=(0.0, 40.0))
 IDS = ["toy/0", "toy/1", "toy/2", "toy/3"]
 
 
@@ -38,7 +39,7 @@ def load(shape_id: str) -> dict[str, np.ndarray]:
     x, y, z = rng.integers(3, 8, 3)
     voxels[16 - x : 16 + x, 8 : 16 + y, 14 : 14 + z] = True
     voxels[14 : 14 + x, 18 : 18 + y, 14 : 20 + z] = True
-    viewpoint = cameras.uniform(VIEWS, rng, (0, 40)).astype(np.float32)
+    viewpoint = cameras.uniform(VIEWS, rng, ABOVE).astype(np.float32)
     angles = torch.from_numpy(viewpoint).deg2rad()
     rotation = rotations.camera(angles[:, 0], angles[:, 1])[None]
     passed = penetration(torch.from_numpy(voxels)[None].float(), rotation, Rays(size=64))
