@@ -48,6 +48,19 @@ def register(app: typer.Typer) -> None:
         help="Learning curves of a run.",
         example="crossdim plot curves --run small -o curves.png",
     )
+    add_command(
+        plots,
+        "viewpoints",
+        [
+            param("category", str, "car", "Category of the set."),
+            param("distribution", str, "pascal3d", "Fitted set: crossdim viewpoints list."),
+            param("seed", int, 0, "Seed of the samples.", min=0),
+            output,
+        ],
+        _plot_viewpoints,
+        help="Annotated and sampled viewpoints on a sphere, and their azimuths.",
+        example="crossdim plot viewpoints --category car -o viewpoints.png",
+    )
 
 
 def _choice(name: str) -> list[inspect.Parameter]:
@@ -137,4 +150,17 @@ def _plot_curves(session: Session) -> None:
     run = find_run(session.workspace.root, SYSTEM, options["run"], options["category"])
     path = options["output"] or Path(f"{run.name}-curves.png")
     commit_bytes(path, curves_png(run))
+    session.out.result({"path": str(path)}, str(path))
+
+
+def _plot_viewpoints(session: Session) -> None:
+    from stages.export.viewpoints import viewpoints_png
+    from stages.store.commit import commit_bytes
+    from stages.viewpoints import table
+
+    options = session.options
+    category, name = options["category"], options["distribution"]
+    fitted = table(name, category, session.workspace)
+    path = options["output"] or Path(f"{name}-{category}-viewpoints.png")
+    commit_bytes(path, viewpoints_png(fitted, f"{category}, {name}", options["seed"]))
     session.out.result({"path": str(path)}, str(path))

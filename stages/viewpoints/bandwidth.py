@@ -18,8 +18,9 @@ from stages.errors import UsageError
 
 RULES = ("cross-validation", "fixed", "silverman-linear")
 FIXED_DEG = (5.0, 2.0, 2.0)
-_START_DEG = (8.0, 3.0, 2.0)
-_LOW_DEG, _HIGH_DEG = 0.3, 90.0  # what whole degrees blur, 1/sqrt(12); no longer a density
+_START_DEG = (3.0, 3.0, 2.0)
+_LOW_DEG = 0.3  # what whole degrees blur, 1/sqrt(12)
+_HIGH_DEG = (5.0, 90.0, 90.0)
 _BACKGROUND = 0.01
 _HELD_OUT = 600  # distinct annotations whose likelihood is taken; against all of the others
 
@@ -64,19 +65,17 @@ def cross_validated(angles: np.ndarray, constant: np.ndarray) -> np.ndarray:
 
     score = _Score(angles)
     free = np.flatnonzero(~constant)
-    widths = np.array(_START_DEG)
+    widths, highest = np.array(_START_DEG), np.array(_HIGH_DEG)[free]
 
     def loss(logarithms: np.ndarray) -> float:
-        widths[free] = np.exp(logarithms)
-        if widths[free].min() < _LOW_DEG or widths[free].max() > _HIGH_DEG:
-            return 1e6
+        widths[free] = np.clip(np.exp(logarithms), _LOW_DEG, highest)
         return -score(widths)
 
     start = np.log(np.array(_START_DEG)[free])
     simplex = np.concatenate([start[None], start + 0.6 * np.eye(len(free))])
     options = {"xatol": 0.02, "fatol": 1e-5, "initial_simplex": simplex}
     found = minimize(loss, start, method="Nelder-Mead", options=options)
-    widths[free] = np.exp(found.x)
+    widths[free] = np.clip(np.exp(found.x), _LOW_DEG, highest)
     return widths
 
 
