@@ -12,6 +12,7 @@ convex hull. Front or back of a face makes no difference to any of them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -19,10 +20,14 @@ import numpy as np
 
 from stages.errors import ItemError, UsageError
 from stages.geometry.mesh import Mesh, refuse_broken
-from stages.stage import Arrays, ArraySpec, Item, Stage, option
+from stages.stage import Arrays, ArraySpec, Attachment, Item, Stage, differing, option
 
 if TYPE_CHECKING:
     from stages.raycast.body import Body
+    from stages.raycast.poses import Poses
+    from stages.store.workspace import Workspace
+
+MOST_RAYS = 2**28  # of an item: 1 GiB of maps, and two copies of it while they are stored
 
 CHANNELS: dict[str, tuple[str, ...]] = {
     "length": ("length",),
@@ -34,18 +39,26 @@ CHANNELS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Params:
-    """The rays, and what is kept of their hits."""
+    """The rays, what is kept of their hits, and the poses of the shape."""
 
     res: int = option(64, "rays a side, even", low=4, high=1024)
     grid: Literal["midpoint", "driscoll-healy"] = option(
         "midpoint", "colatitudes pi (2j + 1) / 2n, or pi j / n from the pole on"
     )
     channels: Literal["length", "length+sine", "length+hull", "all"] = option(
-        "length", "ray length; sine of the angle to the normal; those of the convex hull"
+        "length", "ray length; sine of its angle to the normal; both of the convex hull"
     )
     centre: Literal["box", "ball"] = option(
-        "box", "rays go out from the centre of the bounding box, or of the smallest ball"
+        "box", "rays start at the centre of the bounding box, or of the smallest ball"
     )
+    poses: Literal["canonical", "random", "views"] = option(
+        "canonical", "one map, maps at random rotations, or one map a picture as its camera sees it"
+    )
+    count: int = option(8, "maps a shape (random)", low=1, high=10000)
+    stretch: float = option(
+        1.0, "scale each axis by up to this factor, then to diagonal 1 (random)", low=1, high=4
+    )
+    views: str = option("", "artefact with the pictures; default: the only one (views)")
 
 
 VERSION = 1
@@ -53,39 +66,68 @@ VERSION = 1
 SPEC = {
     "map": ArraySpec(
         "float32",
-        ("channel", "colatitude", "longitude"),
-        "channels in the order length, sine, hull length, hull sine, those that `channels` names; "
-        "lengths in world units (diagonals of the bounding box), 0 = no hit",
-        "canonical around `centre`; colatitude from +z, longitude from +x towards +y",
+        ("pose", "channel", "colatitude", "longitude"),
+        "in this order, where asked for: length, sine, hull length, hull sine; lengths in world "
+        "units (diagonals of the bounding box), 0 = no hit",
+        "x = rotation scale (x_canonical - centre), colatitude from +z, longitude from +x to +y",
     ),
+    "rotation": ArraySpec("float32", ("pose", "row", "column"), "", "canonical to that of the map"),
+    "scale": ArraySpec("float32", ("pose", "axis"), "factors before the rotation", "canonical"),
     "centre": ArraySpec("float32", ("axis",), "world units, where rays start", "canonical"),
-    "radius": ArraySpec("float32", ("value",), "world units, from `centre` to the farthest vertex"),
+    "radius": ArraySpec("float32", ("pose",), "world units, from `centre` to the farthest vertex"),
 }
 
 
 def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     """The arrays of SPEC for one shape of the stage `shapes`.
 
-    Lengths are at most `radius`. Raises ItemError for a broken mesh, and for one that no ray hits:
-    a flat one through its centre, or one so thin all over that it lies between the rays.
+    No length is more than `radius`. Raises ItemError for a broken mesh, for one that no ray hits (a
+    flat one through its centre, or one so thin all over that it lies between the rays), and for
+    one without pictures where their poses are asked for.
     """
     from stages.raycast.body import prepare, smallest_ball, used_vertices
 
     mesh = Mesh.from_arrays(dict(item.inputs["shapes"]))
     refuse_broken(mesh)
+    used = used_vertices(mesh.vertices, mesh.faces).astype(np.float64)
     centre = np.zeros(3)  # of the box, in the canonical frame
     if params.centre == "ball":
-        centre, _ = smallest_ball(used_vertices(mesh.vertices, mesh.faces))
-    body = prepare(mesh, hull="hull length" in _names(params.channels), centre=centre)
-    found = cast(body, params.res, params.grid, params.channels)
-    if not found[0].any():
+        centre, _ = smallest_ball(used)
+    body = prepare(mesh, "hull length" in _names(params.channels), centre)
+    poses = _poses(item, params, np.ptp(used, axis=0), rng)
+    matrices = poses.matrices()
+    maps = [cast(body, params.res, params.grid, params.channels, matrix) for matrix in matrices]
+    if not any(one[0].any() for one in maps):
         raise ItemError(f"none of {params.res} x {params.res} rays from its centre hits it")
-    radius = np.linalg.norm(used_vertices(*body.shape), axis=1).max()
+    far = [np.linalg.norm((used - centre) * factors, axis=1).max() for factors in poses.scale]
     return {
-        "map": found,
+        "map": np.stack(maps),
+        "rotation": poses.rotation,
+        "scale": poses.scale,
         "centre": centre.astype(np.float32),
-        "radius": np.array([radius], np.float32),
+        "radius": np.array(far, np.float32),
     }
+
+
+def _poses(item: Item, params: Params, box: np.ndarray, rng: np.random.Generator) -> Poses:
+    from stages.raycast import poses
+
+    if params.poses == "random":
+        return poses.random(params.count, params.stretch, box, rng)
+    if params.poses == "canonical":
+        return poses.canonical()
+    if "views" not in item.attached:
+        raise ItemError("there are no pictures of it among the views")
+    return poses.of_views(item.attached["views"][0])
+
+
+def attach(
+    params: Params, seed: int, workspace: Workspace, ids: list[str]
+) -> Mapping[str, Attachment]:
+    """The pictures of the shapes whose poses are to be theirs."""
+    from stages.raycast.poses import attach_views
+
+    return attach_views(workspace, params.views, ids) if params.poses == "views" else {}
 
 
 def cast(
@@ -135,20 +177,35 @@ def _names(channels: str) -> tuple[str, ...]:
 
 
 def check(params: Params) -> None:
-    """Raises UsageError for a grid that has no whole band limit."""
+    """Raises UsageError for a grid that cannot be, and for options that do nothing."""
     if params.res % 2:
         raise UsageError(f"--res {params.res} is odd: no whole band limit", "use an even number")
+    for name, poses in (("count", "random"), ("stretch", "random"), ("views", "views")):
+        if name in differing(params) and params.poses != poses:
+            raise UsageError(
+                f"--{name} does nothing with --poses {params.poses}", f"add --poses {poses}"
+            )
+    most = MOST_RAYS // (params.res**2 * len(_names(params.channels)))
+    if params.poses == "random" and params.count > most:
+        raise UsageError(
+            f"--count {params.count} maps of --res {params.res} are too many for one item",
+            f"use --count {most} or less",
+        )
 
 
 def variant(params: Params) -> str:
-    """`res64`, `res64-dh-length+sine-ball`: the grid, then what is not the default."""
+    """`res64`, `res64-dh-length+sine-ball-random8`: the grid, then what is not the default."""
     names = [f"res{params.res}"]
     if params.grid == "driscoll-healy":
         names.append("dh")
-    if params.channels != "length":
-        names.append(params.channels)
-    if params.centre != "box":
-        names.append(params.centre)
+    changed = differing(params)
+    names += [changed[name] for name in ("channels", "centre") if name in changed]
+    if params.poses == "random":
+        names.append(f"random{params.count}")
+    if params.stretch != 1:
+        names.append(f"stretch{params.stretch:g}")
+    if params.poses == "views":
+        names += ["views", params.views] if params.views else ["views"]
     return "-".join(names)
 
 
@@ -162,4 +219,5 @@ STAGE = Stage(
     command="crossdim raycast",
     variant=variant,
     check=check,
+    attach=attach,
 )

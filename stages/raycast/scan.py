@@ -208,17 +208,24 @@ def _cut(a, b, c, cosine, sine):
     if a[0] == 0 or a[0] * b[0] > 0 or a[0] * c[0] > 0:  # in the plane, or at most touched by it
         return none, none
     p, q = _between(a, b), _between(a, c)
-    if p[0] < 0 and q[0] < 0:
+    if p[0] <= 0 and q[0] <= 0:  # in the half-plane on the other side, or along the axis
         return none, none
-    if p[0] < 0 or q[0] < 0:  # the rest is in the half-plane on the other side of the axis
-        z, w, _ = _between(p, q)
-        if p[0] < 0:
-            p = (0.0, z, w)
-        else:
-            q = (0.0, z, w)
+    if p[0] < 0:
+        p = _on_axis(p, q)
+    elif q[0] < 0:
+        q = _on_axis(p, q)
     if p[0] + abs(p[1]) == 0 or q[0] + abs(q[1]) == 0:  # an end at the origin
         return none, none
     return p, q
+
+
+@compiled
+def _on_axis(p, q):
+    """(0, z, w) where the segment from p to q crosses the axis; z is 0 close to the origin."""
+    u, v = abs(p[0]), abs(q[0])
+    z = u * q[1] + v * p[1]
+    near = SNAP * (u * abs(q[1]) + v * abs(p[1]) + u * v)
+    return 0.0, z if abs(z) > near else 0.0, u * q[2] + v * p[2]
 
 
 @compiled
@@ -236,7 +243,8 @@ def _between(a, b):
     The same bits for the edge from b to a.
     """
     u, v = abs(a[0]), abs(b[0])
-    return u * b[1] + v * a[1], u * b[2] + v * a[2], u + v
+    rho, z = u * b[1] + v * a[1], u * b[2] + v * a[2]
+    return rho if abs(rho) > SNAP * abs(z) else 0.0, z, u + v
 
 
 @compiled
