@@ -76,18 +76,13 @@ def data_folder(origin: Mapping[str, Any]) -> Path:
 
 
 def entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
-    """What a folder holds, by name, without what systems leave there; one look, no stat calls."""
+    """What a folder holds, by name, but for hidden files and the like; one look, no stat calls."""
     try:
         with os.scandir(folder) as found:
-            kept = [e for e in found if not _is_litter(e.name)]
+            kept = [e for e in found if not e.name.startswith(".") and e.name != "__MACOSX"]
     except OSError as error:
         raise InputError(f"{folder} cannot be read: {error.strerror}", "check its rights") from None
     return sorted(kept, key=lambda entry: entry.name)
-
-
-def _is_litter(name: str) -> bool:
-    # `..x` is no hidden file of any system: it is left in, and refused as an id
-    return name == "__MACOSX" or (name.startswith(".") and not name.startswith(".."))
 
 
 def folders(folder: str | os.PathLike[str]) -> Iterator[os.DirEntry[str]]:
