@@ -14,6 +14,7 @@ def register(app: typer.Typer) -> None:
         ("voxels", "Turn shapes into occupancy grids."),
         ("views", "Render shapes: RGB, mask, depth and camera per view."),
         ("depths", "Orthographic depth maps at fixed and at random views."),
+        ("spheres", "Sphere maps: ray lengths in all directions from the centre."),
     ):
         command = DERIVED[stage].command.removeprefix("crossdim ")
         add_derived(app, command, DERIVED[stage], help)
