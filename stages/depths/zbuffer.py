@@ -86,8 +86,10 @@ def _draw(points, faces, depth):
     for f in range(len(faces)):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
         left, right = _span(points[i, 0], points[j, 0], points[k, 0], size)
+        if left > right:
+            continue
         top, bottom = _span(points[i, 1], points[j, 1], points[k, 1], size)
-        if left > right or top > bottom:
+        if top > bottom:
             continue
         p = (points[i, 0], points[i, 1], points[i, 2])
         q = (points[j, 0], points[j, 1], points[j, 2])
