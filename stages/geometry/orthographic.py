@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from stages.errors import UsageError
+from stages.geometry import cameras
 
 Array = Any  # np.ndarray or torch.Tensor
 
@@ -117,6 +118,6 @@ def random_viewpoints(count: int, rng: np.random.Generator) -> np.ndarray:
 
     That is, uniform over all rotations. The first of them do not depend on `count`.
     """
-    azimuth, height, inplane = rng.random((count, 3)).T
-    elevation = np.degrees(np.arcsin(2 * height - 1))
-    return np.stack([360 * azimuth, elevation, 360 * inplane, np.full(count, DISTANCE)], -1)
+    viewpoints = cameras.on_sphere(count, rng, cameras.Ranges(inplane_deg=(0.0, 360.0)))
+    viewpoints[:, 3] = DISTANCE
+    return viewpoints
