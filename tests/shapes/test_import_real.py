@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from stages.geometry.mesh import Mesh
 from stages.shapes.importing import STAGE, Params, list_sources, process
 from stages.stage import Arrays, Item
 from stages.store.shard import encode_item
-from tests.shapes.import_models import read_mesh
+from tests.shapes.import_models import read_mesh, write
+from tests.shapes.layouts import library, zipped
 
 # Of each category and format some: textured and plain, one with dead texture paths (cc-0-bed1).
 CHOSEN = (
@@ -131,6 +133,63 @@ def test_textures_and_dead_paths(imported: dict[str, Arrays]) -> None:
     bed = imported["bed/cc-0-bed1"]
     assert any(n.startswith(b"not found: C:/Documents") for n in bed["notes"])
     assert len(bed["material_rgba"]) > 1
+
+
+def test_a_furniture_library_of_real_models(
+    sources: dict[str, dict], imported: dict[str, Arrays], tmp_path: Path
+) -> None:
+    # half of them as an OBJ with its files beside it, half as a zip of these
+    names = [i for i in CHOSEN if "Sweet Home" in sources[i]["source"]]
+    pieces: list[dict[str, str]] = []
+    members: dict[str, bytes | str] = {}
+    for number, item in enumerate(names):
+        mesh = Path(sources[item]["root"]) / sources[item]["path"]
+        files = {f.name: f.read_bytes() for f in mesh.parent.iterdir()}
+        folder = f"models/{number}"
+        model = f"{folder}/{mesh.name}" if number % 2 else f"{folder}.zip"
+        if number % 2:
+            members.update({f"{folder}/{name}": data for name, data in files.items()})
+        else:
+            members[model] = zipped(files)
+        category, name = item.split("/")
+        pieces.append({"id": name, "name": name, "category": category, "model": f"/{model}"})
+    write(tmp_path / "furniture.sh3f", library(pieces, members))
+    found = list_sources({"format": "sh3f", "path": str(tmp_path)})
+    assert len(names) == 9
+    assert sorted(found) == sorted(names)
+    for item in names:
+        arrays = process(Item(item, {}, found[item]), Params(), np.random.default_rng(0))
+        for name, array in imported[item].items():
+            if name not in ("split", "family", "source", "licence"):
+                assert np.array_equal(arrays[name], array), (item, name)
+
+
+def test_cads_of_objectnet3d(shared_data: Path, tmp_path: Path) -> None:
+    folder = shared_data / "keypoint_cads"
+    keypoints = json.loads((folder / "keypoints3d.json").read_text())
+    for name in ("aeroplane01", "car01", "chair01"):
+        data = (folder / f"{name}.ply").read_bytes()
+        write(tmp_path / "CAD" / "off" / name[:-2] / f"{name[-2:]}.ply", data)
+    found = list_sources({"format": "pascal3d", "path": str(tmp_path)})
+    assert sorted(found) == ["aeroplane/01", "car/01", "chair/01"]
+    for item, source in found.items():
+        arrays = process(Item(item, {}, source), Params(), np.random.default_rng(0))
+        # their own key points, by name, say where the front and the top are
+        points = np.array(list(keypoints[item.replace("/", "")].values()))
+        names = list(keypoints[item.replace("/", "")])
+        front, back, top = {
+            "aeroplane/01": ("noselanding", "tail", "rudder_upper"),
+            "car/01": ("left_front_light", "left_back_trunk", "left_window_up"),
+            "chair/01": ("seat_lower_left", "seat_upper_left", "back_upper_left"),
+        }[item]
+        given = trimesh.load_mesh(folder / f"{item.replace('/', '')}.ply", process=False)
+        low, high = given.vertices.min(0), given.vertices.max(0)
+        placed = (points - (low + high) / 2) / np.linalg.norm(high - low)
+        at = dict(zip(names, placed))
+        assert at[front][1] < at[back][1] - 0.2
+        assert at[top][2] > at[front][2] + 0.05
+        distances = np.linalg.norm(arrays["vertices"][None] - placed[:, None], axis=2).min(1)
+        assert np.median(distances) < 0.05  # the mesh lies as its key points do
 
 
 @pytest.mark.parametrize(

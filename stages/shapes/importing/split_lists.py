@@ -187,7 +187,8 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, str, str]]:
             if row["split"] and row[key]:
                 yield row.get("synsetId") or row.get("category") or "", row[key], row["split"]
     except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num}: {error}", "mend the line") from None
+        where = f"{path}, line {reader.reader.line_num}"
+        raise InputError(f"{where}: {error}", "mend the line") from None
 
 
 # Types of objects in torch's ASCII files.
