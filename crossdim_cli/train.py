@@ -21,9 +21,9 @@ from crossdim_cli.command import (
 )
 from crossdim_cli.evaluate import DEVICES
 from crossdim_cli.output import Tracker
-from stages.systems import pose_aware
+from stages.systems import equivariant, pose_aware, pose_regression, spherical_cnn
 
-SYSTEMS = {system.NAME: system for system in (pose_aware,)}
+SYSTEMS = {s.NAME: s for s in (pose_aware, spherical_cnn, equivariant, pose_regression)}
 
 
 def register(app: typer.Typer) -> None:

@@ -1,0 +1,106 @@
+"""Equivariant image embeddings (Esteves et al. 2019): a spherical map that turns with the object.
+
+The contract is that of `stages.systems`. Importing this module imports no torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+from stages.stage import params_json
+from stages.systems.equivariant.params import ARRAYS, NAME, PRESETS, REQUIRES, SELECT, Params
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "ARRAYS",
+    "NAME",
+    "PRESETS",
+    "REQUIRES",
+    "SELECT",
+    "Params",
+    "bind",
+    "build",
+    "losses",
+    "optimizer",
+    "predict",
+    "schedule",
+    "validate",
+]
+
+# Shares of the steps after which the learning rate is 1/5 and 1/25: 80k and 180k of 200k.
+_DROPS = (0.4, 0.9)
+
+
+def bind(params: Params, selection: Any, find: Any) -> tuple[Any, Params]:
+    """The system with the spherical CNN `params.target` in it, which stays as it is."""
+    from stages.systems.equivariant.data import Views
+
+    found = find("spherical-cnn", params.target)
+    teacher = found.model
+    params = dataclasses.replace(
+        params,
+        target=found.run,
+        target_params=json.dumps(params_json(found.params), sort_keys=True),
+        target_weights=found.sha256,
+    )
+
+    def bound_build(params: Params) -> torch.nn.Module:
+        model: Any = build(params)
+        model.target.load_state_dict(teacher.state_dict())
+        return model
+
+    def dataset(load: Any, ids: Any, params: Params) -> Any:
+        """The `data.Views` of these shapes: one sample a view."""
+        most = 0 if ids == selection.ids["train"] else params.validation_views
+        return Views(load, ids, params, lambda maps: teacher.target(maps, params.layer), most)
+
+    own = {name: getattr(sys.modules[__name__], name) for name in __all__}
+    own.update(build=bound_build, dataset=dataset)
+    return types.SimpleNamespace(**own), params
+
+
+def build(params: Params) -> torch.nn.Module:
+    """The untrained network, its weights drawn from torch's global generator."""
+    from stages.systems.equivariant.model import Embedding
+
+    return Embedding(params)
+
+
+def optimizer(model: Any, params: Params) -> torch.optim.Optimizer:
+    """Adam (appendix A.2), of all but the target."""
+    import torch
+
+    return torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=params.lr)
+
+
+def schedule(params: Params, step: int) -> float:
+    """1, from 40 % of the steps 1/5, from 90 % on 1/25."""
+    return 0.2 ** sum(step >= share * params.steps for share in _DROPS)
+
+
+def losses(model: Any, batch: Any, params: Params, context: Any) -> dict[str, torch.Tensor]:
+    """`loss`: equation 5, mean over the batch."""
+    from stages.systems.equivariant.objective import embedding_loss
+
+    return {"loss": embedding_loss(model(batch["image"]).float(), batch["target"], params).mean()}
+
+
+def validate(model: Any, batch: Any, params: Params) -> dict[str, torch.Tensor]:
+    """`inference.validate`."""
+    from stages.systems.equivariant.inference import validate
+
+    return validate(model, batch, params)
+
+
+def predict(model: Any, images: Any, params: Params) -> dict[str, torch.Tensor]:
+    """`embedding` (B, C, t, t) of pictures (B, 3, 128, 128), 0 to 1, in the camera's frame."""
+    import torch
+
+    with torch.no_grad():
+        return {"embedding": model(images).float()}

@@ -1,0 +1,53 @@
+"""The embedding: a picture to maps on the sphere, and the frozen network whose maps they should be.
+
+Letters: B batch, S pixels, C channels, t rows of an embedding.
+"""
+
+from __future__ import annotations
+
+import json
+
+import torch
+from torch import nn
+
+from stages.stage import params_from_json
+from stages.systems.equivariant.layers import Decoder, Encoder
+from stages.systems.equivariant.params import Params
+from stages.systems.spherical_cnn.model import SphericalCNN
+from stages.systems.spherical_cnn.params import Params as TargetParams
+
+SIZE = 128
+
+
+class Embedding(nn.Module):
+    """(B, 3, 128, 128) pictures, 0 to 1, to (B, C, t, t) maps in the camera's frame.
+
+    `target` is part of it, and of its checkpoints, but never trained: with it, shapes are embedded
+    in the same space.
+    """
+
+    def __init__(self, params: Params) -> None:
+        super().__init__()
+        known = params_from_json(TargetParams, json.loads(params.target_params))
+        self.layer = params.layer
+        self.target = SphericalCNN(known).requires_grad_(False).eval()
+        size, which = (16, 2) if params.layer == "pose" else (32, 1)
+        channels = known.widths[which] // known.bottleneck
+        depth = params.width, params.most, params.blocks
+        self.encoder = Encoder(3, SIZE, params.latent, *depth)
+        self.decoder = Decoder(params.latent, size, channels, *depth)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, C, t, t)."""
+        return self.decoder(self.encoder(images * 2 - 1))
+
+    @torch.no_grad()
+    def embed_maps(self, maps: torch.Tensor) -> torch.Tensor:
+        """(B, C, t, t) of ray-length maps (B, 1, 64, 64), 0 to 1: what pictures should give."""
+        return self.target.target(maps, self.layer)
+
+    def train(self, mode: bool = True) -> Embedding:
+        """As of any module, but the target stays in eval mode: its statistics are frozen, too."""
+        super().train(mode)
+        self.target.eval()
+        return self

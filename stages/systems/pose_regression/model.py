@@ -1,0 +1,46 @@
+"""A picture to an axis-angle vector: encoder, then the pose network of Mahendran et al. (2017).
+
+Letters: B batch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from stages.geometry import rotations
+from stages.systems.equivariant.layers import Encoder
+from stages.systems.pose_regression.params import Params
+
+SIZE = 128
+
+
+class PoseRegression(nn.Module):
+    """(B, 3, 128, 128) pictures, 0 to 1, to axis-angle vectors (B, 3), each in (-pi, pi)."""
+
+    def __init__(self, params: Params) -> None:
+        super().__init__()
+        self.encoder = Encoder(3, SIZE, params.latent, params.width, params.most, params.blocks)
+        layers: list[nn.Module] = []
+        inside = params.latent
+        for units in params.hidden:
+            layers += [nn.Linear(inside, units, bias=False), nn.BatchNorm1d(units), nn.ReLU()]
+            inside = units
+        self.head = nn.Sequential(*layers, nn.Linear(inside, 3))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, 3): rotation axis times angle in radians."""
+        return math.pi * self.head(self.encoder(images * 2 - 1)).tanh()
+
+
+def root_mean_square(told: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
+    """Scalar: root of the mean squared difference of axis-angle vectors (B, 3)."""
+    target = rotations.logarithm(rotation)
+    return ((told - target) ** 2).mean().sqrt()
+
+
+def geodesic(told: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
+    """(B,) angles in radians between told axis-angle vectors (B, 3) and rotations (B, 3, 3)."""
+    return rotations.geodesic(rotations.exponential(told), rotation)
