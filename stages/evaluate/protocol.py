@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-from stages.engine.plan import make_plan
-from stages.engine.pools import Limits
-from stages.engine.runner import Progress, execute
 from stages.engine.status import require_fresh
-from stages.errors import CrossdimError, InputError
+from stages.errors import InputError
+from stages.evaluate.measure import Report, Show, keep, measure, todo
 from stages.evaluate.reconstruction import STAGE, Params, validation_iou, wanted
-from stages.evaluate.summary import (
-    Table,
-    best_threshold,
-    reconstruction_tables,
-    to_csv,
-    to_json,
-)
-from stages.stage import params_json
-from stages.store.commit import commit_bytes
-from stages.store.fingerprint import canonical_json
+from stages.evaluate.summary import best_threshold, reconstruction_tables
+from stages.evaluate.tables import to_json
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import Run
-
-Show = Callable[[Progress], None]
-
-
-@dataclass(frozen=True)
-class Report:
-    """What an evaluation found, and where it is kept."""
-
-    results: Artefact
-    summary: dict[str, Any]
-    tables: tuple[Table, ...] = ()
-    todo: int = 0
 
 
 def results_of(workspace: Workspace, run: Run) -> Artefact:
@@ -66,16 +42,16 @@ def evaluate_reconstruction(
     results = results_of(workspace, run)
     threshold = _known_threshold(results, params)
     if dry_run:
-        todo = len(test)
+        count = len(test)
         if threshold is not None:
             params = replace(params, threshold=threshold)
-            todo = _todo(run, params, results, artefacts, test)
-        return Report(results, {}, todo=todo)
+            count = todo(STAGE, params, results, wanted(run, params, artefacts, test, "cpu"))
+        return Report(results, {}, todo=count)
     if threshold is None:
         threshold = best_threshold(validation_iou(run, artefacts, val, device))
     params = replace(params, threshold=threshold)
-    _measure(run, params, results, artefacts, test, device, show)
-    results = results.refresh()
+    work = wanted(run, params, artefacts, test, device)
+    results = measure(STAGE, params, results, work, show)
     tables = reconstruction_tables(results, test, params.threshold)
     summary = {
         "run": run.name,
@@ -90,8 +66,7 @@ def evaluate_reconstruction(
         "views": sum(len(results.read(i, ("mask_iou",))["mask_iou"]) for i in test),
         "tables": to_json(tables),
     }
-    commit_bytes(results.folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
-    commit_bytes(results.folder / "summary.csv", to_csv(tables).encode())
+    keep(results, summary, tables)
     return Report(results, summary, tables)
 
 
@@ -103,39 +78,3 @@ def _known_threshold(results: Artefact, params: Params) -> float | None:
         return float(summary["threshold"]) if same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _todo(
-    run: Run, params: Params, results: Artefact, inputs: dict[str, Artefact], ids: list[str]
-) -> int:
-    if not _is_of(results, params):
-        return len(ids)
-    return make_plan(STAGE, params, 0, results, wanted(run, params, inputs, ids, "cpu")).todo
-
-
-def _measure(
-    run: Run,
-    params: Params,
-    results: Artefact,
-    inputs: dict[str, Artefact],
-    ids: list[str],
-    device: str,
-    show: Show,
-) -> None:
-    """Bring the results of these shapes up to date; what other weights gave is replaced."""
-    if not _is_of(results, params):  # of other weights, or of another threshold
-        for path in (*results.folder.glob("shard-*.h5"), results.folder / "manifest.json"):
-            path.unlink(missing_ok=True)
-        results = results.refresh()
-    work = wanted(run, params, inputs, ids, device)
-    plan = make_plan(STAGE, params, 0, results, work, retry_failed=True)
-    outcome = execute(plan, STAGE, params, Limits(jobs=0), show)
-    if outcome.failures:
-        item, reason = next(iter(outcome.failures.items()))
-        raise CrossdimError(f"evaluating {item} failed: {reason}", "run it again with --debug")
-
-
-def _is_of(results: Artefact, params: Params) -> bool:
-    """Whether what the artefact holds, if anything, was made with these parameters."""
-    key = results.index.key
-    return key is None or key.params == canonical_json(params_json(params))

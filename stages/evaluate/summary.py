@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from stages.evaluate.metrics import THRESHOLDS, is_flip
 from stages.evaluate.reconstruction import BASELINE_PAIRINGS, PAIRINGS, SHAPES
+from stages.evaluate.tables import Row, Table
 from stages.stage import Arrays
 from stages.store.workspace import Artefact, category_of
 
 GOOD_DEG = 30.0  # the accuracy threshold of the pose tables
-Row = tuple[str, dict[str, float]]  # what, category -> value
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table: a title, and rows of one number a category."""
-
-    key: str
-    title: str
-    rows: tuple[Row, ...]
 
 
 def best_threshold(scores: np.ndarray) -> float:
@@ -132,19 +120,3 @@ def _constant_elevation(a: Arrays) -> float:
     """Mean error of the best constant elevation, told the answers: their median."""
     true = a["true_viewpoint"][:, 1]
     return float(np.abs(true - np.median(true)).mean())
-
-
-def to_csv(tables: Sequence[Table]) -> str:
-    """The tables as CSV: table, row, category, value."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("table", "row", "category", "value"))
-    for one in tables:
-        for what, values in one.rows:
-            writer.writerows((one.key, what, c, f"{v:.6g}") for c, v in values.items())
-    return text.getvalue()
-
-
-def to_json(tables: Sequence[Table]) -> dict[str, Any]:
-    """The tables as nested dictionaries: table -> row -> category -> value."""
-    return {t.key: {what: dict(values) for what, values in t.rows} for t in tables}
