@@ -124,7 +124,10 @@ class Density:
         width = self.bandwidth_deg[axis]
         if axis == 1 and not self.linear:
             return _truncated_density(values, mean, width, 90.0)
-        return wrapped_density(values - mean, width, 180.0 if self.linear and axis else PERIOD_DEG)
+        if axis and self.linear:
+            folded = wrapped_density(values - mean, width, 180.0)
+            return np.where(np.abs(values) <= 90, folded, 0.0)
+        return wrapped_density(values - mean, width, PERIOD_DEG)
 
     def _distance_kernel(self, values: np.ndarray, mean: np.ndarray) -> np.ndarray:
         from scipy.special import ndtr

@@ -172,12 +172,17 @@ class _Reader:
         if tag in _TEXT:
             wide = {"<": "-le", ">": "-be"}[self._order] if tag != _UTF8 else ""
             raw = bytes(self._data[body[0] : body[1]])
-            return raw.decode(_TEXT[tag] + wide, "replace")
-        codes = self._numbers(tag, body)
-        if len(codes) != math.prod(shape) or codes.dtype.kind == "f":
+            text = raw.decode(_TEXT[tag] + wide, "replace")
+        else:
+            codes = self._numbers(tag, body)
+            if codes.dtype.kind == "f":
+                raise ItemError("it is damaged: text")
+            text = "".join(chr(int(code) & 0xFFFF) for code in codes)
+        if shape[0] == 1:
+            return text  # its length may be that of its bytes, where it is UTF-8
+        if len(text) != math.prod(shape):
             raise ItemError("it is damaged: text")
-        lines = codes.reshape(shape, order="F").reshape(-1)  # row by row
-        return "".join(chr(int(c) & 0xFFFF) for c in lines)
+        return "".join(np.array(list(text)).reshape(shape, order="F").reshape(-1))
 
     def _children(self, at: int, end: int, count: int, depth: int) -> tuple[list[Value], int]:
         if count > (end - at) // 8:
