@@ -78,7 +78,7 @@ def params_options(
         if optional:
             annotation, default = annotation | None, None
         help = meta["help"]
-        if shown is not None:
+        if shown is not None and getattr(shown, field.name) not in (None, ""):
             help += f" [default: {getattr(shown, field.name)}]"
         options.append(param(field.name, annotation, default, help, **bounds))
     return options

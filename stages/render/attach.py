@@ -77,9 +77,11 @@ def _pictures(
     artefact = workspace.artefact(PICTURES, params.images)
     names = sorted(artefact.index.items())
     if not names:
+        there = ", ".join(a.variant for a in workspace.artefacts(PICTURES))
         raise InputError(
             f"no pictures {artefact.name} in {workspace.root}",
-            f"run: crossdim backgrounds import DIR --name {params.images}",
+            f"run: crossdim backgrounds import DIR --name {params.images}"
+            + (f"   (there are: {there})" if there else ""),
         )
     entries = [artefact.entry(name) for name in names]
     count = min(view_count(params), MOST_PICTURES, _affordable(artefact), len(names))

@@ -43,7 +43,8 @@ out vec2 uv;
 
 void main() {
     gl_Position = P * V * M * vec4(position, 1.0);
-    corner_normal = mat3(V) * (normal / vec3(M[0][0], M[1][1], M[2][2]));
+    vec3 side = normal / vec3(M[0][0], M[1][1], M[2][2]);
+    corner_normal = mat3(V) * side / max(length(side), 1e-30);
     rgba = color_0;
 #ifdef TEXCOORD_0_LOC
     uv = texcoord_0;

@@ -189,6 +189,15 @@ def _texel(surface, f, b0, b1, b2):
 
 
 @compiled
+def _length(normals, f, corner, shrink):
+    """How long the normal of a corner is when it is multiplied by `shrink`."""
+    x = normals[f, corner, 0] * shrink[0]
+    y = normals[f, corner, 1] * shrink[1]
+    z = normals[f, corner, 2] * shrink[2]
+    return max(np.sqrt(x * x + y * y + z * z), 1e-30)
+
+
+@compiled
 def _shade(surface, points, drawn, lamp, shrink, out):
     """Writes the sRGB colour and the depth of each pixel that shows a face.
 
@@ -198,6 +207,7 @@ def _shade(surface, points, drawn, lamp, shrink, out):
     """
     face, nearness = drawn
     rgb, depth = out
+    scaled = shrink[0] != 1 or shrink[1] != 1 or shrink[2] != 1
     for y in range(len(face)):
         for x in range(len(face)):
             f = face[y, x]
@@ -215,14 +225,18 @@ def _shade(surface, points, drawn, lamp, shrink, out):
             e2 = max(0.0, sign * _determinant(p, q, at))
             total = max(e0 + e1 + e2, 1e-300)
             e0, e1, e2 = e0 / total, e1 / total, e2 / total
+            w0, w1, w2 = e0, e1, e2  # of the normals, which have unit length only as they are
+            if scaled:
+                w0 /= _length(surface.normals, f, 0, shrink)
+                w1 /= _length(surface.normals, f, 1, shrink)
+                w2 /= _length(surface.normals, f, 2, shrink)
             facing, square = 0.0, 1e-30
             for axis in range(3):
-                n = (
-                    e0 * surface.normals[f, 0, axis]
-                    + e1 * surface.normals[f, 1, axis]
-                    + e2 * surface.normals[f, 2, axis]
+                n = shrink[axis] * (
+                    w0 * surface.normals[f, 0, axis]
+                    + w1 * surface.normals[f, 1, axis]
+                    + w2 * surface.normals[f, 2, axis]
                 )
-                n *= shrink[axis]
                 facing += n * lamp[axis]
                 square += n * n
             facing *= -sign  # where corners run clockwise, det > 0, the other side is seen

@@ -10,8 +10,8 @@ are drawn, how finely a texture is sampled.
   is opaque. Glass is drawn, so that tops of glass tables, which the voxels have, are in the masks.
 - Order: by texture, then as in the mesh. Of faces at the same place the rasteriser shows the
   first, OpenGL the first or a pattern made by rounding.
-- Scale: a view may see the shape scaled along x, y and z. Positions are scaled, and normals, as
-  interpolated between the corners, divided by the factors (the inverse transpose).
+- Scale: a view may see the shape scaled along x, y and z, as if the mesh had been scaled before:
+  the normals of the corners are divided by the factors (the inverse transpose) and made unit again.
 - Textures: bilinear, repeated, rows top to bottom, `uv` (0, 0) at the lower left. Each is first
   shrunk (box filter, a power of two per side) until a pixel steps over less than two texels.
 

@@ -14,7 +14,12 @@ from tests.render.models import box, joined, load_open_model, open_model_rows, t
 from tests.render.shots import SIDE, shoot
 
 SIZE = 128
-VIEWPOINTS = ((40.0, 30.0, 0.0, 2.0), (205.0, -10.0, 0.0, 2.0))
+# Viewpoints, and factors of the shape along x, y, z.
+SHOTS = (
+    ((40.0, 30.0, 0.0, 2.0), (1.0, 1.0, 1.0)),
+    ((205.0, -10.0, 0.0, 2.0), (1.0, 1.0, 1.0)),
+    ((120.0, 15.0, -70.0, 1.7), (0.8, 1.25, 1.1)),
+)
 # With and without textures, from 800 to 45,000 faces, six categories.
 MODELS = (
     "f16",
@@ -37,12 +42,13 @@ def _needs_gl() -> None:
 
 
 def check(mesh: Mesh) -> None:
-    for viewpoint in VIEWPOINTS:
-        ours, our_depth = shoot(mesh, viewpoint, SIZE, SIDE)
-        gl, gl_depth = shoot(mesh, viewpoint, SIZE, SIDE, name="pyrender")
+    for viewpoint, factors in SHOTS:
+        scale = np.array(factors)
+        ours, our_depth = shoot(mesh, viewpoint, SIZE, SIDE, scale=scale)
+        gl, gl_depth = shoot(mesh, viewpoint, SIZE, SIDE, name="pyrender", scale=scale)
         # GL snaps corners to 1/256 of a pixel: only pixels that an edge of the silhouette
         # crosses may differ, those that are neither covered nor free in all of 9 x 9 samples.
-        _, fine = shoot(mesh, viewpoint, SIZE * 9, SIDE)
+        _, fine = shoot(mesh, viewpoint, SIZE * 9, SIDE, scale=scale)
         covered = (fine > 0).reshape(SIZE, 9, SIZE, 9).mean((1, 3))
         differ = (our_depth > 0) != (gl_depth > 0)
         assert not (differ & ((covered == 0) | (covered == 1))).any()
