@@ -85,7 +85,7 @@ class Archive:
             raise ItemError(f"{what} is packed in a way that is not read")
         if entry.file_size > most:
             raise ItemError(f"{what} declares {entry.file_size} bytes, at most {most} are read")
-        with _damaged(what), self._zip.open(entry) as member:
+        with _damaged(what), self._zip.open(name=entry) as member:
             data = member.read(most + 1)
         if len(data) != entry.file_size:
             raise ItemError(f"{what} declares {entry.file_size} bytes, and holds {len(data)}")
@@ -141,6 +141,6 @@ class ZippedFolder(Folder):
         """How many bytes a member declares."""
         return self._archive.members[found].file_size
 
-    def open(self, found: str) -> BinaryIO:
+    def stream(self, found: str) -> BinaryIO:
         """The member, inflated within the limit of `Archive.read`."""
         return io.BytesIO(self._archive.read(found))

@@ -109,7 +109,7 @@ def references(folder: Folder) -> list[str]:
 
 
 def _library_text(folder: Folder, target: Any, name: str) -> str:
-    with folder.open(target) as file:
+    with folder.stream(target) as file:
         data = file.read(_MTL_BYTES + 1)
     if len(data) > _MTL_BYTES:
         raise ItemError(f"{name} is larger than any material library")
@@ -122,7 +122,7 @@ def _find(folder: Folder, suffix: str) -> Iterator[str]:
         return
     is_json = suffix in (".glb", ".gltf")
     tail = b""
-    with folder.open(folder.mesh) as file:
+    with folder.stream(folder.mesh) as file:
         while chunk := file.read(_CHUNK):
             data = tail + chunk
             for match in _PATTERNS[suffix].finditer(data):
@@ -171,7 +171,7 @@ def _add(hasher: Any, name: str, found: Any, folder: Folder) -> None:
     size = -1 if found is None else folder.size(found)
     hasher.update(f"\0{len(encoded)} {size} ".encode() + encoded)
     if found is not None:
-        with folder.open(found) as file:
+        with folder.stream(found) as file:
             while chunk := file.read(_CHUNK):
                 hasher.update(chunk)
 

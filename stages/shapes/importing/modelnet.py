@@ -22,9 +22,9 @@ from stages.shapes.importing.listing import (
     meshes,
     require,
 )
+from stages.shapes.splits import SPLITS
 
 UP, FRONT = "+z", "-y"
-_SPLITS = ("train", "val", "test")
 
 
 def list_modelnet(origin: Mapping[str, Any]) -> Sources:
@@ -33,7 +33,7 @@ def list_modelnet(origin: Mapping[str, Any]) -> Sources:
     Raises InputError as `Listing.add`, and when there are no models.
     """
     path = data_folder(origin)
-    is_category = any((path / split).is_dir() for split in _SPLITS)
+    is_category = any((path / split).is_dir() for split in SPLITS)
     root = path.parent if is_category else path
     listing = Listing(root, axes_of(origin, UP, FRONT), "ModelNet")
     for name in [path.name] if is_category else [entry.name for entry in folders(path)]:
@@ -43,7 +43,7 @@ def list_modelnet(origin: Mapping[str, Any]) -> Sources:
 
 def _add_category(listing: Listing, root: Path, category: str) -> None:
     for split in folders(root / category):
-        if split.name in _SPLITS:
+        if split.name in SPLITS:
             for stem, mesh in meshes(split.path):
                 path = f"{category}/{split.name}/{mesh.name}"
                 listing.add(category, stem, path, split=split.name)

@@ -62,7 +62,7 @@ def _inside(base: Path, root: Path, name: str) -> Path | None:
 class Folder:
     """Gives out the files of a model's folder, and remembers what was asked for in vain.
 
-    `mesh` is the mesh itself, as `open` takes it: a path without links. Names are relative to where
+    `mesh` is the mesh itself, as `stream` takes it: a path without links. Names are relative to where
     it lies; all must lie in `root`, by default the folder of the mesh.
     """
 
@@ -77,7 +77,7 @@ class Folder:
         return PurePosixPath(self.mesh).name
 
     def find(self, name: str) -> Any | None:
-        """What `open` and `size` take for a file of that name; None if there is no such file.
+        """What `stream` and `size` take for a file of that name; None if there is no such file.
 
         Raises ItemError when the name leads out of the folder.
         """
@@ -88,7 +88,7 @@ class Folder:
         """How many bytes a file has."""
         return found.stat().st_size
 
-    def open(self, found: Any) -> BinaryIO:
+    def stream(self, found: Any) -> BinaryIO:
         """The file, open to be read."""
         return found.open("rb")
 
@@ -107,7 +107,7 @@ class Folder:
     def read(self, found: Any, name: str) -> bytes:
         """The bytes of a file; ItemError if it cannot be read."""
         try:
-            with self.open(found) as file:
+            with self.stream(found) as file:
                 return file.read()
         except OSError as error:
             raise ItemError(f"{name} cannot be read: {error.strerror}") from error
