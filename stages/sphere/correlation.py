@@ -36,14 +36,15 @@ def correlate(f: torch.Tensor, g: torch.Tensor, bandwidth: int | None = None) ->
     larger one shows the same function on a finer grid. Differentiable. Raises InputError for
     tensors that are no such coefficients, UsageError for a bandwidth below L.
     """
-    limit, bandwidth = _agree(f, g), bandwidth or f.shape[-1]
+    check_pair(f, g)
+    limit, bandwidth = f.shape[-1], bandwidth or f.shape[-1]
     if bandwidth < limit:
         raise UsageError(
             f"{limit} degrees do not fit a correlation of bandwidth {bandwidth}",
             f"give a bandwidth of at least {limit}",
         )
-    lead = torch.broadcast_shapes(f.shape[:-3], g.shape[:-3])
-    columns = _products(f.expand(*lead, *f.shape[-3:]), g.expand(*lead, *g.shape[-3:]))
+    f, g = torch.broadcast_tensors(f, g)
+    columns = _products(f, g)
     with torch.autocast(f.device.type, enabled=False):
         values = _wigner_table(limit, bandwidth, like=columns) @ columns  # (m n, beta, b 4)
     values = values.view(limit, limit, 2 * bandwidth, -1, 2, 2)
@@ -54,12 +55,12 @@ def correlate(f: torch.Tensor, g: torch.Tensor, bandwidth: int | None = None) ->
     spectrum = torch.view_as_complex(orders.permute(3, 2, 0, 1, 4).contiguous())
     spectrum = torch.fft.ifft(spectrum, dim=-2, norm="forward")  # (b, beta, alpha, n)
     volume = torch.fft.irfft(spectrum, n=2 * bandwidth, norm="forward")
-    return volume.view(*lead, *volume.shape[1:])
+    return volume.view(*f.shape[:-3], *volume.shape[1:])
 
 
 def correlation_at(f: torch.Tensor, g: torch.Tensor, rotations: torch.Tensor) -> torch.Tensor:
     """(...) corr(R) at any rotations (..., 3, 3); leading axes broadcast. Differentiable."""
-    _agree(f, g)
+    check_pair(f, g)
     return inner(f, rotate_coefficients(g, rotations[..., None, :, :])).sum(-1)
 
 
@@ -85,25 +86,19 @@ def rotation_at(index: torch.Tensor, bandwidth: int, dtype: torch.dtype) -> torc
     return euler_zyz(alpha * step, (beta + 0.5) * step / 2, gamma * step)
 
 
-def check_finite(*coefficients: torch.Tensor) -> None:
-    """Raises InputError where a coefficient is NaN or infinite."""
-    for values in coefficients:
-        checks.finite(torch.view_as_real(values.resolve_conj()), "the coefficients")
-
-
 def without_mean(coefficients: torch.Tensor) -> torch.Tensor:
     """The coefficients with degree 0 set to zero."""
     return torch.cat([torch.zeros_like(coefficients[..., :1, :]), coefficients[..., 1:, :]], dim=-2)
 
 
-def _agree(f: torch.Tensor, g: torch.Tensor) -> int:
-    limit = checks.degrees(f)
+def check_pair(f: torch.Tensor, g: torch.Tensor) -> None:
+    """Raises InputError unless both are coefficients (..., C, L, L) of the same C, L and type."""
+    checks.degrees(f)
     if min(f.ndim, g.ndim) < 3 or f.shape[-3:] != g.shape[-3:] or f.dtype != g.dtype:
         raise InputError(
             f"features of {tuple(f.shape)} {f.dtype} and {tuple(g.shape)} {g.dtype} do not match",
             "both need the same channels, degrees and precision: (..., channels, L, L)",
         )
-    return limit
 
 
 def _products(f: torch.Tensor, g: torch.Tensor) -> torch.Tensor:

@@ -22,24 +22,24 @@ def spectral_pool(maps: torch.Tensor, grid: str = "midpoint") -> torch.Tensor:
     return inverse_sht(sht(maps, grid, n // 4), n // 2, grid)
 
 
-def area_pool(maps: torch.Tensor, grid: str = "midpoint", centred: bool = False) -> torch.Tensor:
-    """Maps (..., n/2, n/2): averages over 2 x 2 samples, each weighed by the area of its cell.
+def area_pool(maps: torch.Tensor, grid: str = "midpoint", centred: bool = True) -> torch.Tensor:
+    """Maps (..., n/2, n/2): averages over neighbours, each weighed by the area of its cell.
 
-    Divided by the sum of the same weights, so that a constant stays that constant (the authors'
-    code divides by the coarse weights, which makes it cos(pi / (2n)) times as large).
+    Two rows, and three columns with weights 1/4, 1/2, 1/4 around the longitude of the coarse
+    sample; with `centred=False` the 2 x 2 samples of the authors' code. That average lies half a
+    cell, pi/n, past the longitude it is stored at: the map comes out turned by -pi/n about z, which
+    is most of the method's error of equivariance, and correlations of such maps find
+    Rz(-pi/n) R Rz(pi/n) instead of R. (`stages.sphere.alignment.unshift` makes up for that.) On the
+    Driscoll-Healy grid both also lie half a cell south, which no rotation makes up for.
 
-    Such an average lies half a cell, pi/n, past the longitude of the coarse sample that it becomes:
-    the result is the pooled map turned by -pi/n about z, and correlations of pooled maps find
-    Rz(-pi/n) R Rz(pi/n) instead of R. `centred` averages over three longitudes with weights
-    1/4, 1/2, 1/4 instead, which turns nothing. (On the Driscoll-Healy grid the result also lies
-    half a cell south, which no rotation makes up for: another reason for the midpoint grid.)
+    Divided by the sum of the same weights, so that a constant stays that constant; the authors'
+    code divides by the coarse weights, which makes it cos(pi / (2n)) times as large.
     """
     n = _halvable(maps, grid)
     weights = _pair_weights(n, grid, like=maps)  # (n, 1), the two of each pair sum to 1
     rows = (maps * weights).unflatten(-2, (n // 2, 2)).sum(-2)  # (..., n/2, n)
-    if centred:
-        return (2 * rows + rows.roll(1, -1) + rows.roll(-1, -1))[..., ::2] / 4
-    return rows.unflatten(-1, (n // 2, 2)).mean(-1)
+    even, odd = rows[..., ::2], rows[..., 1::2]
+    return even / 2 + (odd + odd.roll(1, -1)) / 4 if centred else (even + odd) / 2
 
 
 def area_mean(maps: torch.Tensor, grid: str = "midpoint") -> torch.Tensor:

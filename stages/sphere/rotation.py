@@ -146,7 +146,8 @@ def _quarter_turns(limit: int) -> np.ndarray:
             size = degree + 1
             above, below = d[degree:, degree:], d[degree:, degree::-1] * sign[:size]
             real, imaginary = above + below, above - below
-            real[:, 0] /= 2  # order 0 joins nothing, and has no imaginary part
+            real[:, 0] /= 2  # order 0 joins nothing,
+            imaginary[0] = imaginary[:, 0] = 0  # and is real
             out[way, degree, :size, 0, :size, 0] = real.T
             out[way, degree, :size, 1, :size, 1] = imaginary.T
     return out.reshape(2, limit, 2 * limit, 2 * limit)

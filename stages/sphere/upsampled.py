@@ -8,12 +8,13 @@ are a function between the samples, and finds the peak between the points of the
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
-from stages.geometry.rotations import about_z
 from stages.sphere import checks
-from stages.sphere.alignment import Alignment, align
+from stages.sphere.alignment import Alignment, align, unshift
 from stages.sphere.tables import table
 from stages.sphere.transform import sht
 
@@ -31,16 +32,21 @@ def upsample_bicubic(maps: torch.Tensor, factor: int = FACTOR) -> torch.Tensor:
     return rows @ maps @ columns.T
 
 
-def align_upsampled(f: torch.Tensor, g: torch.Tensor, factor: int = FACTOR) -> Alignment:
+def align_upsampled(
+    f: torch.Tensor, g: torch.Tensor, factor: int = FACTOR, longitude: float = 0.0
+) -> Alignment:
     """The grid rotation R with f(x) = g(R^-1 x) nearly, from midpoint maps (..., C, n, n).
 
-    Half-pixel sampling puts sample i of an enlarged row at longitude phi_i + d of the map, where
+    Half-pixel sampling puts the first sample of an enlarged row at longitude
 
         d = (2 pi / n) (1 / (2 factor) - 1/2),    -8.4 degrees for 16 x 16 and a factor of 4,
 
-    which turns both maps by -d about z, and what the correlation finds is Rz(-d) R Rz(d). That is
-    undone here. (In colatitude, half-pixel sampling takes midpoint grids to midpoint grids.) Maps
-    on the Driscoll-Healy grid are read as midpoint maps, as the authors do: a little less accurate.
+    from where the map's is, which turns both maps by -d about z, so that the correlation finds
+    Rz(-d) R Rz(d). That is undone here. (In colatitude, half-pixel sampling takes midpoint grids to
+    midpoint grids.) `longitude` is where the maps' own first sample is, in radians: after 2 x 2
+    pooling by the same factor it is -d, and nothing is left to undo. Maps on the Driscoll-Healy
+    grid are read as midpoint maps, as the authors do: a little less accurate.
+
     Raises InputError for what is no map, for maps with NaN and for channels that do not match.
     """
     n = checks.grid_size(f)
@@ -48,8 +54,8 @@ def align_upsampled(f: torch.Tensor, g: torch.Tensor, factor: int = FACTOR) -> A
         checks.finite(maps, "the maps")
     coefficients = [sht(upsample_bicubic(maps, factor)) for maps in (f, g)]
     found = align(coefficients[0], coefficients[1], bandwidth=factor * n // 2, starts=0)
-    shift = found.rotation.new_tensor(2 * torch.pi / n * (0.5 / factor - 0.5))
-    return Alignment(about_z(shift) @ found.rotation @ about_z(-shift), found.score)
+    shift = 2 * math.pi / n * (0.5 / factor - 0.5)
+    return Alignment(unshift(found.rotation, longitude + shift), found.score)
 
 
 @table

@@ -19,6 +19,7 @@ from torch import nn
 
 from stages.errors import InputError, UsageError
 from stages.sphere import checks
+from stages.sphere.grids import colatitudes
 from stages.sphere.tables import table
 from stages.sphere.transform import analyse, synthesise
 
@@ -53,6 +54,9 @@ class ZonalConvolution(nn.Module):
     ) -> None:
         super().__init__()
         self.n, self.grid, self.out_size = n, grid, out_size or n
+        colatitudes(n, grid)  # complains of odd sizes and unknown grids
+        if anchors is not None and anchors < 1:
+            raise UsageError(f"a filter cannot have {anchors} anchors", "give 1 or more, or None")
         if self.out_size > n:
             raise UsageError(
                 f"a convolution cannot go from {n} to {out_size} samples", "give out_size <= n"
