@@ -30,11 +30,25 @@ class Terminated(BaseException):
 
 def build() -> typer.Typer:
     """The application with all its commands; imports neither torch nor trimesh."""
-    from crossdim_cli import data, demo, evaluate, export, photos, shapes, status, train, viewpoints
+    from crossdim_cli import (
+        data,
+        demo,
+        evaluate,
+        export,
+        inspect,
+        maintain,
+        photos,
+        shapes,
+        status,
+        train,
+        viewpoints,
+    )
 
     app = new_app("From folders of CAD meshes to trained single-image 3D models. " + EPILOG)
     app.callback()(_root)
-    for module in (demo, shapes, viewpoints, photos, data, train, evaluate, export, status):
+    for module in (demo, shapes, viewpoints, photos, data, train, evaluate, export):
+        module.register(app)
+    for module in (status, inspect, maintain):
         module.register(app)
     return app
 

@@ -44,6 +44,17 @@ def _cell(value: object) -> str:
     return printable(value)
 
 
+def size(count: float) -> str:
+    """A number of bytes for people: `3.2 MB`, powers of ten."""
+    if count < 1000:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB", "TB"):
+        count /= 1000
+        if count < 999.5 or unit == "TB":
+            break
+    return f"{count:.3g} {unit}"
+
+
 class Tracker(Protocol):
     """What a command tells about its progress."""
 

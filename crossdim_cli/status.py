@@ -143,7 +143,7 @@ def _report(session: Session, files: int, problems: Mapping[str, str]) -> None:
     data: dict[str, Any] = {"files": files, "damaged": dict(rows)}
     session.out.result(data, "\n".join([*(f"{n}: {r}" for n, r in rows), text]))
     if problems:
-        session.out.warn("make the artefact again: what is whole is kept, the rest is recomputed")
+        session.out.warn("run: crossdim clean, then make the artefact again: what is whole is kept")
         raise typer.Exit(1)
 
 

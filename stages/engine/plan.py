@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from stages.engine.work import Work
 from stages.errors import InputError, UsageError
-from stages.registry import DERIVED
+from stages.registry import DERIVED, SOURCES
 from stages.stage import Attachment, Stage, params_json
 from stages.store.fingerprint import bucket_count, bucket_of, item_fingerprint
 from stages.store.index import Index
@@ -181,7 +181,9 @@ def _offer(stage: str, workspace: Workspace, variant: str | None) -> _Offer:
         what = f"{stage}/{variant}" if variant else stage
         maker = "crossdim shapes generate   (or: crossdim shapes import PATH)"
         if stage != "shapes":
-            maker = DERIVED[stage].command
+            maker = next(
+                s.command for s in (*DERIVED.values(), *SOURCES.values()) if s.name == stage
+            )
         raise InputError(f"no {what} in {workspace.root}", f"run: {maker}")
     offer: _Offer = {}
     owner: dict[str, str] = {}

@@ -44,10 +44,11 @@ class ArtefactStatus:
 def workspace_status(workspace: Workspace) -> list[ArtefactStatus]:
     """The state of every artefact of the data stages, inputs before what is made of them."""
     names = dict.fromkeys([*(stage.name for stage in SOURCES.values()), *DERIVED])
-    return [_status(workspace, a) for name in names for a in workspace.artefacts(name)]
+    return [artefact_status(workspace, a) for name in names for a in workspace.artefacts(name)]
 
 
-def _status(workspace: Workspace, artefact: Artefact) -> ArtefactStatus:
+def artefact_status(workspace: Workspace, artefact: Artefact) -> ArtefactStatus:
+    """The state of one artefact, whole or not."""
     index = artefact.index
     note = ""
     try:
@@ -129,7 +130,7 @@ def slices_of(plan: Plan, count: int) -> list[int]:
 
 def require_fresh(workspace: Workspace, artefact: Artefact, ids: list[str]) -> None:
     """InputError when any of these items of `artefact` is stale or damaged."""
-    status = _status(workspace, artefact)
+    status = artefact_status(workspace, artefact)
     if status.damaged:
         name, reason = next(iter(sorted(status.damaged.items())))
         raise InputError(f"{artefact.folder / name}: {reason}", f"make {artefact.name} again")

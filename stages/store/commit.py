@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from stages.errors import CrossdimError
 
@@ -26,9 +28,32 @@ def commit_bytes(path: Path, data: bytes) -> None:
 
     Raises CrossdimError when the disk is full or the folder cannot be written.
     """
+    _commit(path, lambda handle: _write(handle, data))
+
+
+def commit_stream(path: Path, fill: Callable[[Sink], None]) -> None:
+    """`commit_bytes` of what does not fit into memory: `fill` writes it to the Sink it is given."""
+
+    def write(handle: int) -> None:
+        sink = Sink(handle)
+        try:
+            fill(sink)
+        finally:
+            sink.check()  # whatever else went wrong followed from this
+
+    _commit(path, write)
+
+
+def _commit(path: Path, write: Callable[[int], None]) -> None:
     temporary = _temporary(path)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     try:
-        _write(temporary, data)
+        handle = os.open(temporary, flags, 0o644)
+        try:
+            write(handle)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -39,6 +64,89 @@ def commit_bytes(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+class Sink(io.RawIOBase):
+    """The file of a commit, for writers such as HDF5 that do not survive an error of writing.
+
+    HDF5 ends the process when it cannot write what it still holds on closing a file. So it is told
+    of no error: from the first one on, what it writes is kept in memory, where it reads it again.
+    Whoever fills the file calls `check` now and then, to stop; the commit calls it at the end.
+    """
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        self._place = 0
+        self._error: BaseException | None = None
+        self._lost: list[tuple[int, bytes]] = []  # place, what could not be written
+
+    def check(self) -> None:
+        """Raise the error that has been held back, if there is one."""
+        if self._error is not None:
+            raise self._error
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Set the place of the next read or write."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._size()}[whence]
+        self._place = start + offset
+        return self._place
+
+    def tell(self) -> int:
+        """The place of the next read or write."""
+        return self._place
+
+    def _size(self) -> int:
+        lost = (place + len(data) for place, data in self._lost)
+        return max([os.fstat(self._handle).st_size, *lost])
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer from here on; returns how much of it, as far as there is anything."""
+        view = memoryview(buffer).cast("B")
+        count = max(0, min(len(view), self._size() - self._place))
+        view[:count] = os.pread(self._handle, count, self._place).ljust(count, b"\0")
+        for place, data in self._lost:
+            start = max(place, self._place)
+            stop = min(place + len(data), self._place + count)
+            if start < stop:
+                view[start - self._place : stop - self._place] = data[start - place : stop - place]
+        self._place += count
+        return count
+
+    def write(self, data: Any) -> int:
+        """Write all of it, in memory once a write has failed."""
+        view = memoryview(data).cast("B")
+        if self._error is None:
+            try:
+                os.lseek(self._handle, self._place, os.SEEK_SET)
+                _write(self._handle, view)
+            except BaseException as error:  # Ctrl-C, too, must not end a write halfway
+                self._error = error
+        if self._error is not None:
+            self._lost.append((self._place, bytes(view)))
+        self._place += len(view)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut the file, or fill it up with zeros."""
+        size = self._place if size is None else size
+        if self._error is None:
+            try:
+                os.ftruncate(self._handle, size)
+            except BaseException as error:
+                self._error = error
+        return size
 
 
 def discard(path: Path, unless: Callable[[Path], bool]) -> None:
@@ -68,16 +176,10 @@ def _temporary(path: Path) -> Path:
     return path.parent / f"{TEMPORARY}{path.name}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
-def _write(temporary: Path, data: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    handle = os.open(temporary, flags, 0o644)
-    try:
-        view = memoryview(data)
-        while view:  # a signal or a nearly full disk may make a write short
-            view = view[os.write(handle, view) :]
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _write(handle: int, data: bytes | memoryview) -> None:
+    view = memoryview(data)
+    while view:  # a signal or a nearly full disk may make a write short
+        view = view[os.write(handle, view) :]
 
 
 def _sync_folder(folder: Path) -> None:
@@ -105,14 +207,23 @@ def explained(error: OSError, path: Path) -> CrossdimError:
     )
 
 
-def sweep(folder: Path) -> list[Path]:
-    """Remove temporary files that a killed process left more than a day ago; return them."""
-    removed = []
-    for path in folder.glob(f"{TEMPORARY}*"):
+def stale_temporaries(folder: Path) -> list[Path]:
+    """Temporary files that a killed process left in the folder more than a day ago."""
+    found = []
+    for path in sorted(folder.glob(f"{TEMPORARY}*")):
         with contextlib.suppress(OSError):
             if time.time() - path.lstat().st_mtime > _STALE_SECONDS:
-                path.unlink()
-                removed.append(path)
+                found.append(path)
+    return found
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove the stale temporaries of the folder; return them."""
+    removed = []
+    for path in stale_temporaries(folder):
+        with contextlib.suppress(OSError):
+            path.unlink()
+            removed.append(path)
     return removed
 
 

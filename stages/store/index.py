@@ -163,6 +163,22 @@ def save_index(
         return index
 
 
+def remove_shards(folder: Path, names: Iterable[str]) -> None:
+    """Remove these shards, and what the manifest says of them.
+
+    The manifest goes first: a kill in between leaves a shard that is read again, and no gap.
+    """
+    names = sorted(names)
+    with _locked(folder):
+        index = load_index(folder)
+        for name in names:
+            index.shards.pop(name, None)
+        index.entries = {i: e for i, e in index.entries.items() if e.shard in index.shards}
+        commit_bytes(folder / MANIFEST, _to_json(index))
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     lock = FileLock(str(folder / _LOCK), timeout=_LOCK_SECONDS)
@@ -188,11 +204,17 @@ def verify(folder: Path, content: bool = True) -> dict[str, str]:
     for path in sorted(folder.glob("shard-*.h5")):
         if not _SHARD.fullmatch(path.name):
             problems[path.name] = "the name is not that of a shard"
-        elif content and path.name not in problems and not _is_intact(path, path.name):
+        elif content and path.name not in problems and not is_intact(path, path.name):
             problems[path.name] = _ALTERED
     if (folder / MANIFEST).exists() and _read_manifest(folder / MANIFEST) is None:
         problems[MANIFEST] = "the manifest is damaged; making the artefact again writes it anew"
     return problems
+
+
+def damaged_shards(folder: Path) -> dict[str, int]:
+    """The shards that do not hold the bytes that their name promises, with their sizes now."""
+    sizes = _shards_there(folder)
+    return {name: sizes[name] for name in sorted(sizes) if not is_intact(folder / name, name)}
 
 
 def discard_damaged(folder: Path, names: Iterable[str]) -> None:
@@ -202,7 +224,7 @@ def discard_damaged(folder: Path, names: Iterable[str]) -> None:
     another name.
     """
     for name in names:
-        discard(folder / name, unless=partial(_is_intact, name=name))
+        discard(folder / name, unless=partial(is_intact, name=name))
 
 
 def _scan(folder: Path) -> tuple[Index, dict[str, InputError]]:
@@ -224,7 +246,7 @@ def _scan(folder: Path) -> tuple[Index, dict[str, InputError]]:
     for name in sorted(set(sizes) - set(index.shards) - set(gone)):
         index.saved = False
         try:
-            if _is_intact(folder / name, name):
+            if is_intact(folder / name, name):
                 index.add(name, sizes[name], read_content(folder / name))
             else:
                 index.damaged[name] = _ALTERED
@@ -238,7 +260,7 @@ def _scan(folder: Path) -> tuple[Index, dict[str, InputError]]:
 _ALTERED = "the bytes are not those that were written"
 
 
-def _is_intact(path: Path, name: str) -> bool:
+def is_intact(path: Path, name: str) -> bool:
     """Whether the file holds the bytes that a shard's name promises."""
     match = _SHARD.fullmatch(name)
     try:

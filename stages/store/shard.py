@@ -34,6 +34,7 @@ FORMAT_VERSION = 1
 LIBVER = ("v110", "v110")
 RESERVED = ("ids", "fingerprints", "failed_ids", "failed_fingerprints", "failed_reasons")
 _REASON_BYTES = 400
+_STRINGS = 4096  # ids in a chunk at most
 _BIT_ORDER = "most significant bit first, C order"
 
 
@@ -171,18 +172,36 @@ def build_shard(key: ShardKey, items: Sequence[Encoded], failures: Sequence[Fail
     dear part.
     """
     items = sorted(items, key=lambda item: item.id)
-    failures = sorted(failures, key=lambda failure: failure.id)
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=LIBVER) as file:
-        file.attrs.update(key.attributes())
-        _strings(file, "ids", [item.id for item in items])
-        _strings(file, "fingerprints", [item.fingerprint for item in items])
-        _strings(file, "failed_ids", [failure.id for failure in failures])
-        _strings(file, "failed_fingerprints", [failure.fingerprint for failure in failures])
-        _strings(file, "failed_reasons", [_clipped(failure.reason) for failure in failures])
+        write_head(file, key, [(item.id, item.fingerprint) for item in items], failures)
         for row, item in enumerate(items):
             with h5py.File(io.BytesIO(item.data), "r") as source:
                 copy_item(source, 0, file, row, len(items))
+    return buffer.getvalue()
+
+
+def write_head(
+    file: h5py.File,
+    key: ShardKey,
+    items: Sequence[tuple[str, str]],
+    failures: Sequence[Failure],
+) -> None:
+    """All of a file but its arrays; `items` are (id, fingerprint), in the order of the rows."""
+    failures = sorted(failures, key=lambda failure: failure.id)
+    file.attrs.update(key.attributes())
+    _strings(file, "ids", [item for item, _ in items])
+    _strings(file, "fingerprints", [fingerprint for _, fingerprint in items])
+    _strings(file, "failed_ids", [failure.id for failure in failures])
+    _strings(file, "failed_fingerprints", [failure.fingerprint for failure in failures])
+    _strings(file, "failed_reasons", [_clipped(failure.reason) for failure in failures])
+
+
+def extract_item(source: h5py.File, row: int) -> bytes:
+    """One item of a shard as a one-item file, as `encode_item` gives it; nothing is decoded."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", libver=LIBVER) as file:
+        copy_item(source, row, file, 0, 1)
     return buffer.getvalue()
 
 
@@ -240,7 +259,8 @@ def _strings(file: h5py.File, name: str, values: Sequence[str]) -> None:
         name,
         data=np.array(encoded, dtype),
         shape=(len(encoded),),
-        chunks=(max(1, len(encoded)),),
+        # one chunk in a shard; in a merged file a row must not cost the reading of them all
+        chunks=(max(1, min(_STRINGS, len(encoded))),),
         maxshape=(None,) if not encoded else (len(encoded),),
         fletcher32=True,
     )

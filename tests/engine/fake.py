@@ -36,6 +36,11 @@ SPEC = {
 REFUSED = "refuse"
 
 
+def crash(*arguments: Any) -> None:
+    """End this process as a bug in a C library would."""
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
 def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     """Random arrays of the item's seed; ids that contain a verb do what it says instead."""
     if REFUSED in item.id:
@@ -43,7 +48,7 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     if "bug" in item.id:
         raise KeyError("a bug in the stage")
     if "crash" in item.id:
-        os.kill(os.getpid(), signal.SIGSEGV)
+        crash()
     if "exit" in item.id:
         os._exit(3)
     if "slow" in item.id:

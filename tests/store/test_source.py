@@ -80,7 +80,7 @@ def _argument(call: ast.Call, place: int, keyword: str) -> ast.expr | None:
 
 
 def _buffers(tree: ast.AST) -> set[str]:
-    """Names that are bound to an `io.BytesIO()` or `io.StringIO()` and to nothing else."""
+    """Names bound to an `io.BytesIO()`, an `io.StringIO()` or a commit's Sink, and nothing else."""
     bound: dict[str, set[bool]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr):
@@ -88,8 +88,9 @@ def _buffers(tree: ast.AST) -> set[str]:
             for target in targets:
                 if isinstance(target, ast.Name) and node.value is not None:
                     bound.setdefault(target.id, set()).add(_is_buffer(node.value, set()))
-        if isinstance(node, ast.arg):
-            bound.setdefault(node.arg, set()).add(False)
+        if isinstance(node, ast.arg):  # the file of a `commit_stream` is as good as a buffer
+            is_sink = isinstance(node.annotation, ast.Name) and node.annotation.id == "Sink"
+            bound.setdefault(node.arg, set()).add(is_sink)
     return {name for name, kinds in bound.items() if kinds == {True}}
 
 
@@ -207,6 +208,8 @@ def test_no_file_is_written_but_by_a_commit_and_nothing_loaded_can_run() -> None
         "image.save(path)",
         "figure.savefig(path)",
         "def f(buffer):\n    h5py.File(buffer, 'w')",
+        "def f(sink: Sink):\n    sink = path\n    h5py.File(sink, 'w')",
+        "def f(sink: Path):\n    h5py.File(sink, 'w')",
         "buffer = io.BytesIO()\nbuffer = path\nnp.save(buffer, a)",
     ],
 )
@@ -233,6 +236,7 @@ def test_the_search_finds(line: str) -> None:
         "np.load(path, allow_pickle=False)",
         "torch.load(path, weights_only=True)",
         "buffer = io.BytesIO()\ntorch.save(state, buffer)",
+        "def f(sink: Sink):\n    h5py.File(sink, 'w')",
     ],
 )
 def test_the_search_lets_pass(line: str) -> None:
