@@ -113,13 +113,13 @@ def flic(root: Path, examples: list[dict[str, Any]]) -> Path:
     return root
 
 
-def pascal_object(category: str, anchors: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """An object of a record; anchors: name -> (x, y) or a status other than visible."""
+def pascal_object(category: str, places: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """An object of a record; places: anchor -> (x, y) or a status other than visible."""
     shown = {
         name: {"location": np.array([place], float), "status": 1.0}
         if not np.isscalar(place)
         else {"location": np.zeros((0, 0)), "status": float(place)}
-        for name, place in anchors.items()
+        for name, place in places.items()
     }
     viewpoint = {
         "azimuth_coarse": 30.0,
@@ -179,11 +179,10 @@ def mat_head() -> bytes:
 def mat_bomb(size: int = 1 << 30) -> bytes:
     """A variable that unpacks to `size` zeros: about a thousandth of that on disk."""
     packer = zlib.compressobj(9)
-    body = packer.compress(struct.pack("<II", 14, size))
-    chunk = bytes(1 << 20)
-    for _ in range(size >> 20):
-        body += packer.compress(chunk)
-    body += packer.flush()
+    body = packer.compress(struct.pack("<II", 14, size)) + packer.flush(zlib.Z_FULL_FLUSH)
+    # after a full flush a block stands for itself, so it can be repeated as it is
+    chunk = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    body += chunk * (size >> 20) + packer.flush()
     return mat_head() + struct.pack("<II", 15, len(body)) + body
 
 
@@ -200,9 +199,10 @@ def mat_nested(depth: int) -> bytes:
     return mat_head() + inner
 
 
-def mat_opaque() -> bytes:
-    """A variable of an opaque class, as objects of MATLAB's classes are stored."""
-    flags = struct.pack("<IIII", 6, 8, 17, 0)
+def mat_object(kind: int) -> bytes:
+    """An object: 3 of an old class, with a shape; 17 of a new one, without."""
+    flags = struct.pack("<IIII", 6, 8, kind, 0)
+    flags += struct.pack("<IIii", 5, 8, 1, 1) if kind == 3 else b""
     name = struct.pack("<II", 1, 6) + b"coords\0\0"
     kind = struct.pack("<II", 1, 4) + b"MCOS\0\0\0\0"
     body = flags + name + kind

@@ -147,11 +147,12 @@ def test_exif_orientation_does_not_move_keypoints_off(tmp_path: Path, format: st
     pixels = MAKERS[format](tmp_path, WIDE)
     [path] = [p for p in tmp_path.rglob("*") if p.suffix in (".jpg", ".JPEG")]
     picture = np.asarray(Image.open(path))
+    origin = {"kind": "keypoints", "format": format, "path": str(tmp_path)}
+    [source] = list_sources(origin).values()
     for orientation in (3, 6, 7):
         data = makers.encode(picture, "JPEG", exif=makers.oriented(orientation))
         path.write_bytes(data)
-        [arrays] = imported(tmp_path, format).values()
-        check_discs(arrays, pixels, WIDE)
+        check_discs(processed(source), pixels, WIDE)
 
 
 def test_where_the_data_set_says_the_upright_size_that_counts(tmp_path: Path) -> None:
