@@ -26,8 +26,9 @@ def sines(vertices, faces, matrix, rays, face):
                 rays.sin_theta[row] * rays.sin_phi[column],
                 rays.cos_theta[row],
             )
-            across = _square(_cross(ray, normal)) / _square(normal)
-            out[row, column] = min(np.sqrt(across), 1.0)
+            area = _square(normal)
+            if area > 0:
+                out[row, column] = min(np.sqrt(_square(_cross(ray, normal)) / area), 1.0)
     return out
 
 

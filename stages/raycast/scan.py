@@ -13,7 +13,8 @@ both sides: no ray slips through an edge or a corner that triangles share. What 
 than SNAP counts as on it, so that rounding opens no gap. As distances are interpolated between
 corners, never extrapolated, rounding cannot put a hit off its triangle.
 
-A triangle whose plane holds the origin has no extent seen from there: no ray hits it.
+A triangle without area, or whose plane holds the origin, has no extent seen from there: no ray hits
+it.
 
 Letters: n rays a side, V vertices, F faces; (rho, z) coordinates in the half-plane of a meridian,
 s the distance from its plane, w what a point in it has been multiplied by.
@@ -31,7 +32,6 @@ from stages.errors import UsageError
 from stages.sphere.grids import colatitude_circle, longitude_circle
 
 SNAP = 1e-13  # radians
-LINE = 1e-14  # sine of the angle between two edges, below which a triangle is a line
 AXIS = -2  # the place of vertices on the z axis, where all meridians meet
 STEPS = 16  # steps of a table to a ray
 
@@ -107,7 +107,7 @@ def scan(vertices, faces, matrix, rays):
                 continue
             for row in range((min(above, below) + 1) >> 1, (max(above, below) >> 1) + 1):
                 t = _distance(p, q, cos_theta[row], sin_theta[row])
-                if t > length[row, column] and not _is_line(a, b, c):
+                if t > length[row, column]:
                     length[row, column] = t
                     face[row, column] = f
     if sin_theta[0] == 0:
@@ -122,8 +122,6 @@ def _place_vertices(vertices, matrix, rays):
     places = np.empty(len(vertices), np.int32)
     for i in range(len(vertices)):
         x, y, z = apply(matrix, vertices[i, 0], vertices[i, 1], vertices[i, 2])
-        if abs(x) + abs(y) <= SNAP * abs(z):
-            x, y = 0.0, 0.0
         points[i, 0], points[i, 1], points[i, 2] = x, y, z
         places[i] = _place_around(x, y, rays)
     return points, places
@@ -268,16 +266,6 @@ def _distance(p, q, cosine, sine):
     u, v = abs(p[0] * cosine - p[1] * sine), abs(q[0] * cosine - q[1] * sine)
     along = u * (q[0] * sine + q[1] * cosine) + v * (p[0] * sine + p[1] * cosine)
     return along / (u * q[2] + v * p[2])
-
-
-@compiled
-def _is_line(a, b, c):
-    """Whether a triangle has no area, and so no normal; the triangles beside it cover it."""
-    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    vx, vy, vz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
-    nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-    sides = (ux * ux + uy * uy + uz * uz) * (vx * vx + vy * vy + vz * vz)
-    return nx * nx + ny * ny + nz * nz <= LINE * LINE * sides
 
 
 @compiled
