@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Literal
 
 import typer
 
@@ -33,6 +33,68 @@ def register(app: typer.Typer) -> None:
         help="Tables 1 to 4 of the pose-aware paper: shape, pose, pose-aware shape, projection.",
         example="crossdim eval reconstruction --run small --json",
     )
+    views = param(
+        "views", list[str], [], "These sets of views; may be repeated. Default: all but its own."
+    )
+    kind = Literal["equivariant", "pose-regression", "keypointnet"]
+    add_command(
+        group,
+        "relpose",
+        [
+            param("system", kind, "equivariant", "Whose run."),
+            RUN,
+            ONE_CATEGORY,
+            views,
+            *DEVICES,
+            dry,
+        ],
+        _relpose,
+        help="Table 2 of the equivariant paper: relative pose of views, within and across shapes.",
+        example="crossdim eval relpose --category car",
+    )
+
+
+def _relpose(session: Session) -> None:
+    from stages.evaluate.relpose_protocol import choose_views, evaluate_relpose
+    from stages.train.device import choose_device
+    from stages.train.run import find_run
+
+    options = session.options
+    root = session.workspace.root
+    run = find_run(root, options["system"], options["run"], options["category"])
+    device = str(choose_device(options["device"], options["gpu"]))
+    reports = []
+    for views in choose_views(session.workspace, options["views"], run):
+        with session.out.progress(f"eval {run.name} {views.variant}") as tracker:
+            report = evaluate_relpose(
+                session.workspace,
+                run,
+                views,
+                device,
+                options["dry_run"],
+                lambda p, tracker=tracker: tracker(p.done, p.total),  # type: ignore[misc]
+            )
+        reports.append(report)
+    if options["dry_run"]:
+        todo = {report.results.name: report.todo for report in reports}
+        text = "\n".join(f"{name}: would measure {n} shapes" for name, n in todo.items())
+        session.out.result({"todo": todo}, text)
+        return
+    for report in reports:
+        session.out.note(f"written to {_short(report.results.folder)}: summary.json, summary.csv")
+    text = "\n\n".join(_relpose_text(report) for report in reports)
+    session.out.result({"results": [report.summary for report in reports]}, text)
+
+
+def _relpose_text(report: Any) -> str:
+    summary = report.summary
+    head = (
+        f"run {summary['run']} of {summary['system']}, step {summary['step']}, on "
+        f"views/{summary['views_set']}: {summary['shapes']} test shapes"
+    )
+    if summary["left_out"]:
+        head += f" ({summary['left_out']} have no views there)"
+    return "\n".join([head, *_tables_text(report.tables)])
 
 
 def _reconstruction(session: Session) -> None:
@@ -72,9 +134,14 @@ def _text(summary: dict[str, Any], tables: Any) -> str:
         f"threshold {summary['threshold']:.2f} from "
         f"{summary['validation_shapes']} validation shapes"
     )
-    parts = [head]
+    return "\n".join([head, *_tables_text(tables)])
+
+
+def _tables_text(tables: Any) -> list[str]:
+    """The tables, an empty line before each; a row may know nothing of a category."""
+    parts = []
     for one in tables:
         categories = list(one.rows[0][1])
-        rows = [(what, *(float(values[c]) for c in categories)) for what, values in one.rows]
+        rows = [(what, *(values.get(c) for c in categories)) for what, values in one.rows]
         parts += ["", table((one.title, *categories), rows)]
-    return "\n".join(parts)
+    return parts

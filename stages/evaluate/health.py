@@ -9,7 +9,7 @@ from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import list_runs
 
-PROTOCOLS = ("reconstruction",)
+PROTOCOLS = ("reconstruction", "relpose")
 
 
 def results_status(workspace: Workspace) -> list[dict[str, Any]]:
@@ -18,11 +18,17 @@ def results_status(workspace: Workspace) -> list[dict[str, Any]]:
     records = []
     for protocol in PROTOCOLS:
         for artefact in workspace.artefacts(f"results/{protocol}"):
-            run = runs.get(artefact.variant)
+            run = runs.get(_run_of(artefact))
             why = "its run is gone" if run is None else _difference(artefact, run)
             record = {"name": artefact.name, "items": len(artefact.index.items())}
             records.append({**record, "fresh": not why, "why": why})
     return records
+
+
+def _run_of(artefact: Artefact) -> str:
+    """`system-name` of the run that was measured, where the artefact's name says more."""
+    key = artefact.index.key
+    return str(params_of(key).get("run", artefact.variant)) if key else artefact.variant
 
 
 def _difference(artefact: Artefact, run: Any) -> str:
