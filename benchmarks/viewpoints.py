@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.store.commit import commit_bytes
+from stages.viewpoints.density import Density
 from stages.viewpoints.fitted import density_of
 from stages.viewpoints.fitting import Fit, fit_tables
 from stages.viewpoints.sources import from_tables, viewpoints
@@ -69,22 +70,27 @@ def parts(path: Path, split: tuple[str, str] | None) -> dict[str, tuple[np.ndarr
     return halves
 
 
-def measure(fitted: np.ndarray, held: np.ndarray, rule: str) -> dict[str, float]:
-    """What the density of `fitted` by a rule makes of the annotations held out."""
-    density = density_of(fit_tables({"it": fitted}, Fit(rule))["it"])
+def fit(fitted: np.ndarray, rule: str) -> Density:
+    """The density of (n, 4) viewpoints by a rule."""
+    return density_of(fit_tables({"it": fitted}, Fit(rule))["it"])
+
+
+def distances(density: Density, fitted: np.ndarray, held: np.ndarray) -> dict[str, float]:
+    """How far samples are from the annotations, fitted and held out."""
     azimuth = density.sample(SAMPLES, np.random.default_rng(0))[:, 0]
-    axes = tuple(axis for axis in range(3) if density.bandwidth_deg[axis] > 0)
-    some = np.random.default_rng(0).permutation(len(held))[:HELD_OUT]
-    angles = held[some][:, axes]
     return {
-        "azimuth_deg": density.bandwidth_deg[0],
-        "elevation_deg": density.bandwidth_deg[1],
-        "inplane_deg": density.bandwidth_deg[2],
         "moved": distance(azimuth, fitted[:, 0]),
         "held_out": distance(azimuth, held[:, 0]),
         "annotations": distance(fitted[:, 0], held[:, 0]),
-        "log_density": float(np.log(np.maximum(density.density(angles, axes), 1e-12)).mean()),
     }
+
+
+def log_density(density: Density, held: np.ndarray) -> float:
+    """Mean logarithm of the density at annotations held out, on the axes that it smooths."""
+    axes = tuple(axis for axis in range(3) if density.bandwidth_deg[axis] > 0)
+    some = np.random.default_rng(0).permutation(len(held))[:HELD_OUT]
+    values = density.density(held[some][:, axes], axes)
+    return float(np.log(np.maximum(values, 1e-12)).mean())
 
 
 def main() -> None:
@@ -100,7 +106,11 @@ def main() -> None:
             for rule in RULES:
                 row = {"data": data, "category": category, "rule": rule}
                 row |= {"fitted_n": len(fitted), "held_out_n": len(held)}
-                row |= {k: round(v, 2) for k, v in measure(fitted, held, rule).items()}
+                density = fit(fitted, rule)
+                row |= dict(zip(COLUMNS[5:8], density.bandwidth_deg))
+                numbers = distances(density, fitted, held)
+                numbers["log_density"] = log_density(density, held)
+                row |= {name: round(value, 2) for name, value in numbers.items()}
                 writer.writerow(row)
                 print(*row.values())
     commit_bytes(Path(__file__).with_suffix(".csv"), text.getvalue().encode())

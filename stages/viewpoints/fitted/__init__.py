@@ -119,6 +119,8 @@ def _check(one: Mapping[str, Any]) -> None:
     share = made.outliers.share
     if len({len(one[name]) for name in (*COLUMNS[:3], "count")}) != 1 or not len(angles):
         raise ValueError("columns of different length")
+    if len(made.bandwidth_deg) != 3:
+        raise ValueError("bandwidths")
     if not (np.isfinite(angles).all() and np.isfinite(widths).all() and 0 <= share <= 1):
         raise ValueError("numbers out of range")
     if widths.min() < 0 or made.counts.min() <= 0 or np.abs(angles[:, 1]).max() > 90:
