@@ -62,8 +62,8 @@ def _inside(base: Path, root: Path, name: str) -> Path | None:
 class Folder:
     """Gives out the files of a model's folder, and remembers what was asked for in vain.
 
-    `mesh` is the mesh itself, as `stream` takes it: a path without links. Names are relative to where
-    it lies; all must lie in `root`, by default the folder of the mesh.
+    `mesh` is the mesh itself, as `stream` takes it: a path without links. Names are relative to
+    where it lies; all must lie in `root`, by default the folder of the mesh.
     """
 
     def __init__(self, mesh: Any, root: Path | None = None) -> None:
