@@ -37,7 +37,7 @@ def check(result, code: int, message: str, hint: str) -> None:  # type: ignore[n
         ("voxelize --source nowhere", 3, "no shapes/nowhere", "crossdim shapes generate"),
         ("voxelize --slice 3/2", 2, "--slice 3/2 is out of range", "i runs from 0 to n-1"),
         ("render --supersample 2", 2, "--supersample 2 is even", "use 1, 3, 5"),
-        ("render --views 3", 2, "--views does nothing", "add --viewpoints uniform"),
+        ("render --views 3", 2, "--views does nothing", "use --viewpoints uniform"),
         ("shapes import nowhere", 3, "nowhere does not exist", "name the folder"),
         ("train pose-aware --gpu 7", 4, "7", ""),
         ("train pose-aware --gpu 0 --device cpu", 2, "--gpu", ""),
