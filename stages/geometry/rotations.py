@@ -67,13 +67,21 @@ def geodesic(first: Array, second: Array) -> Array:
     """Angle in radians, 0 to pi, of the rotation that takes `first` to `second`.
 
     The arc tangent of the half angle's sine and cosine; arccos((trace - 1) / 2) loses half of the
-    digits near 0, where good predictions are.
+    digits near 0, where good predictions are. At 0 and at half turns, where it has none, the
+    gradient is finite.
     """
     lib = _library(first)
     # |A - B|^2 = 8 sin^2(half), trace(A^T B) + 1 = 4 cos^2(half).
-    sine = lib.sqrt(((first - second) ** 2).sum((-2, -1)) / 8)
-    cosine = lib.sqrt(lib.clip((first * second).sum((-2, -1)) + 1, 0, None)) / 2
+    sine = _root(((first - second) ** 2).sum((-2, -1)) / 8)
+    cosine = _root((first * second).sum((-2, -1)) + 1) / 2
     return 2 * lib.arctan2(sine, cosine)
+
+
+def _root(square: Array) -> Array:
+    """The root of what is 0 or more but for rounding; where it is 0, so is the gradient."""
+    lib = _library(square)
+    there = square > 0
+    return lib.where(there, lib.sqrt(lib.where(there, square, lib.ones_like(square))), square * 0)
 
 
 def exponential(vector: Array) -> Array:

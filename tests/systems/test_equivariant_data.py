@@ -137,7 +137,7 @@ def test_samples_are_views_of_shapes(teacher) -> None:
     assert len(split) == 6
     batch = split.batch([4, 1], None)
     assert batch["id"] == ["a/2 view 1", "a/1 view 1"]
-    assert batch["image"].shape == (2, 3, SIZE, SIZE)
+    assert batch["image"].shape == (2, 3, PARAMS.pixels, PARAMS.pixels)
     with torch.no_grad():
         expected = teacher.target(torch.from_numpy(arrays["map"][1:2]) * SCALE, "pose")
     torch.testing.assert_close(batch["target"][:1], expected, atol=1e-5, rtol=1e-4)

@@ -16,7 +16,7 @@ import torch
 
 from stages.errors import InputError
 from stages.systems.equivariant.params import REQUIRES, Params
-from stages.systems.pictures import Kept, rolled_pictures, tint
+from stages.systems.pictures import Kept, reduced, rolled_pictures, tint
 from stages.systems.spherical_cnn.data import SCALE
 
 SIZE = REQUIRES["views"]["size"]
@@ -73,15 +73,16 @@ class Views:
 
     def _read(self, item: str) -> dict[str, Any]:
         arrays = self._load(item)
-        _check(item, arrays)
+        check(item, arrays)
         count = self.most or len(arrays["rgb"])
         maps = torch.from_numpy(np.asarray(arrays["map"][:count])) * SCALE
         with torch.no_grad():
             target = torch.cat([self.teacher(part).float() for part in maps.split(32)])
-        return {"rgb": np.asarray(arrays["rgb"][:count]), "target": target}
+        rgb = reduced(np.asarray(arrays["rgb"][:count]), self.params.pixels)
+        return {"rgb": rgb, "target": target}
 
 
-def _check(item: str, arrays: Mapping[str, np.ndarray]) -> None:
+def check(item: str, arrays: Mapping[str, np.ndarray]) -> None:
     """InputError unless there is a map for each picture, of what that picture shows."""
     views, rgb, maps = len(arrays["rgb"]), arrays["rgb"].shape[1:], arrays["map"].shape
     if rgb != (SIZE, SIZE, 3) or maps != (views, 1, RES, RES):

@@ -16,11 +16,9 @@ from stages.systems.equivariant.params import Params
 from stages.systems.spherical_cnn.model import SphericalCNN
 from stages.systems.spherical_cnn.params import Params as TargetParams
 
-SIZE = 128
-
 
 class Embedding(nn.Module):
-    """(B, 3, 128, 128) pictures, 0 to 1, to (B, C, t, t) maps in the camera's frame.
+    """(B, 3, S, S) pictures, 0 to 1, to (B, C, t, t) maps in the camera's frame.
 
     `target` is part of it, and of its checkpoints, but never trained: with it, shapes are embedded
     in the same space.
@@ -31,15 +29,16 @@ class Embedding(nn.Module):
         known = params_from_json(TargetParams, json.loads(params.target_params))
         self.layer = params.layer
         self.target = SphericalCNN(known).requires_grad_(False).eval()
-        size, which = (16, 2) if params.layer == "pose" else (32, 1)
-        channels = known.widths[which] // known.bottleneck
+        self.size, which = (16, 2) if params.layer == "pose" else (32, 1)  # t
+        self.channels = known.widths[which] // known.bottleneck  # C
         depth = params.width, params.most, params.blocks
-        self.encoder = Encoder(3, SIZE, params.latent, *depth)
-        self.decoder = Decoder(params.latent, size, channels, *depth)
+        self.pool = nn.AdaptiveAvgPool2d(params.pixels)  # of S x S: the same cells as `reduced`
+        self.encoder = Encoder(3, params.pixels, params.latent, *depth)
+        self.decoder = Decoder(params.latent, self.size, self.channels, *depth)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, C, t, t)."""
-        return self.decoder(self.encoder(images * 2 - 1))
+        return self.decoder(self.encoder(self.pool(images) * 2 - 1))
 
     @torch.no_grad()
     def embed_maps(self, maps: torch.Tensor) -> torch.Tensor:

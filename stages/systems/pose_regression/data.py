@@ -15,7 +15,7 @@ import torch
 
 from stages.errors import InputError
 from stages.geometry.rotations import about_z
-from stages.systems.pictures import Kept, rolled_pictures, tint
+from stages.systems.pictures import Kept, reduced, rolled_pictures, tint
 from stages.systems.pose_regression.params import REQUIRES, Params
 
 SIZE = REQUIRES["views"]["size"]
@@ -64,7 +64,7 @@ class Views:
                 f"{item} has pictures of {arrays['rgb'].shape[1:]}, not {(SIZE, SIZE, 3)}",
                 f"run: crossdim render --size {SIZE}",
             )
-        return arrays
+        return {**arrays, "rgb": reduced(arrays["rgb"], self.params.pixels)}
 
 
 def augment(batch: Batch, params: Params, generator: torch.Generator) -> Batch:

@@ -14,15 +14,16 @@ from stages.geometry import rotations
 from stages.systems.equivariant.layers import Encoder
 from stages.systems.pose_regression.params import Params
 
-SIZE = 128
-
 
 class PoseRegression(nn.Module):
-    """(B, 3, 128, 128) pictures, 0 to 1, to axis-angle vectors (B, 3), each in (-pi, pi)."""
+    """(B, 3, S, S) pictures, 0 to 1, to axis-angle vectors (B, 3), each in (-pi, pi)."""
 
     def __init__(self, params: Params) -> None:
         super().__init__()
-        self.encoder = Encoder(3, SIZE, params.latent, params.width, params.most, params.blocks)
+        self.pool = nn.AdaptiveAvgPool2d(params.pixels)  # of S x S: the same cells as `reduced`
+        self.encoder = Encoder(
+            3, params.pixels, params.latent, params.width, params.most, params.blocks
+        )
         layers: list[nn.Module] = []
         inside = params.latent
         for units in params.hidden:
@@ -32,13 +33,14 @@ class PoseRegression(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3): rotation axis times angle in radians."""
-        return math.pi * self.head(self.encoder(images * 2 - 1)).tanh()
+        return math.pi * self.head(self.encoder(self.pool(images) * 2 - 1)).tanh()
 
 
 def root_mean_square(told: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
     """Scalar: root of the mean squared difference of axis-angle vectors (B, 3)."""
     target = rotations.logarithm(rotation)
-    return ((told - target) ** 2).mean().sqrt()
+    # the norm has a gradient, 0, where there is no difference
+    return torch.linalg.vector_norm(told - target) / math.sqrt(told.numel())
 
 
 def geodesic(told: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:

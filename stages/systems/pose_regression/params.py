@@ -22,6 +22,7 @@ class Params:
     of every view, in a frame that the shapes of a category share.
     """
 
+    pixels: Literal[32, 64, 128] = option(128, "side that the pictures are reduced to")
     width: int = option(64, "channels of the first stage", low=1)
     most: int = option(256, "most channels of a stage", low=1)
     blocks: int = option(2, "residual blocks a stage", low=1)
@@ -47,7 +48,8 @@ class Params:
 _PAPER = Params()
 _SMALL = dataclasses.replace(
     _PAPER,
-    width=16,
+    pixels=64,
+    width=24,
     most=128,
     blocks=1,
     latent=512,
@@ -56,5 +58,7 @@ _SMALL = dataclasses.replace(
     validate_every=1000,
     precision="bf16",
 )
-_TINY = dataclasses.replace(_SMALL, width=8, most=64, latent=256, steps=300, validate_every=100)
+_TINY = dataclasses.replace(
+    _SMALL, pixels=32, width=8, most=64, latent=256, steps=300, validate_every=100
+)
 PRESETS: dict[str, Params] = {"tiny": _TINY, "small": _SMALL, "paper": _PAPER}
