@@ -67,13 +67,14 @@ def rolled_pictures(images: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
     """(B, 3, S, S) pictures of the objects turned by `angle` (B,) about the optical axis.
 
     z points away from the camera, so a positive angle turns clockwise. What comes in at the corners
-    is the picture's own edge, mirrored: shapes lie inside of the circle.
+    continues the picture's edge, which is background: shapes lie inside of the circle. (A mirrored
+    picture would show parts of them a second time.)
     """
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     # output pixel x shows input pixel R(-angle) x
     inverse = torch.stack([cos, sin, zero, -sin, cos, zero], 1).reshape(-1, 2, 3)
     grid = F.affine_grid(inverse, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def psnr(told: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
