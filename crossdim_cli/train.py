@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import typer
@@ -21,9 +21,17 @@ from crossdim_cli.command import (
 )
 from crossdim_cli.evaluate import DEVICES
 from crossdim_cli.output import Tracker
-from stages.systems import equivariant, pose_aware, pose_regression, spherical_cnn
+from stages.systems import (
+    equivariant,
+    keypointnet,
+    pose_aware,
+    pose_regression,
+    spherical_cnn,
+    view_synthesis,
+)
 
-SYSTEMS = {s.NAME: s for s in (pose_aware, spherical_cnn, equivariant, pose_regression)}
+_ALL = (pose_aware, spherical_cnn, equivariant, view_synthesis, pose_regression, keypointnet)
+SYSTEMS = {system.NAME: system for system in _ALL}
 
 
 def register(app: typer.Typer) -> None:
@@ -85,12 +93,12 @@ def _train(session: Session, system: Any) -> None:
     _run(session, system, params, selection, name)
 
 
-def _finder(session: Session) -> Callable[[str, str], Any]:
+def _finder(session: Session) -> Callable[..., Any]:
     """What a system asks for other runs."""
     from stages.train.run import find_run, load_model
 
-    def find(system: str, run: str) -> Any:
-        return load_model(find_run(session.workspace.root, system, run or None))
+    def find(system: str, run: str, params: Mapping[str, Any] | None = None) -> Any:
+        return load_model(find_run(session.workspace.root, system, run or None, params=params))
 
     return find
 

@@ -223,12 +223,17 @@ def list_runs(workspace: Path, system: str | None = None) -> list[Run]:
 
 
 def find_run(
-    workspace: Path, system: str, name: str | None = None, category: str | None = None
+    workspace: Path,
+    system: str,
+    name: str | None = None,
+    category: str | None = None,
+    params: Mapping[str, Any] | None = None,
 ) -> Run:
-    """The run of that name, or the newest finished one that was trained on the category.
+    """The run of that name, or the newest finished one of the category with these `params`.
 
     Raises InputError with the name that was probably meant, or the command that trains one.
     """
+    params = params or {}
     runs = list_runs(workspace, system)
     if name is not None:
         by_name = {run.name: run for run in runs}
@@ -242,11 +247,14 @@ def find_run(
         for run, record in records
         if record["status"] == "finished"
         and (category is None or category in record["data"]["categories"])
+        and all(record["params"].get(key) == value for key, value in params.items())
     ]
     if fits:
         return max(fits, key=lambda pair: pair[0])[1]
-    of = f" for {category}" if category else ""
-    option = f" --category {category}" if category else ""
+    of = "".join(f" with {key} {value}" for key, value in params.items())
+    of += f" for {category}" if category else ""
+    option = "".join(f" --{key} {value}" for key, value in params.items())
+    option += f" --category {category}" if category else ""
     trained = sorted({c for _, r in records for c in r["data"]["categories"]})
     hint = f"run: crossdim train {system}{option}"
     if category and category not in trained:
