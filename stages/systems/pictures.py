@@ -55,11 +55,11 @@ def tint(images: torch.Tensor, strength: float, generator: torch.Generator) -> t
 
 
 def reduced(rgb: np.ndarray, size: int) -> np.ndarray:
-    """(V, size, size, 3) uint8: area averages of pictures (V, S, S, 3), `size` a divisor of S."""
+    """(V, size, size, C) uint8: area averages of pictures (V, S, S, C), `size` a divisor of S."""
     views, side = len(rgb), rgb.shape[1] // size
     if side == 1:
         return rgb
-    cells = rgb.reshape(views, size, side, size, side, 3).sum((2, 4), dtype=np.uint32)
+    cells = rgb.reshape(views, size, side, size, side, -1).sum((2, 4), dtype=np.uint32)
     return ((cells + side * side // 2) // side**2).astype(np.uint8)
 
 

@@ -27,7 +27,7 @@ from tests.systems.test_keypointnet import context
 
 PARAMS = dataclasses.replace(
     keypointnet.PRESETS["tiny"],
-    size=16,
+    pixels=16,
     filters=16,
     keypoints=6,
     batch=8,
@@ -64,7 +64,7 @@ def test_cameras_see_what_is_in_the_pictures(augmented: bool) -> None:
     """
     looks = {"stretch": 1.25, "distance_min": 2.0, "distance_max": 2.3}
     arrays = drawn(marked(), views=12, viewpoints="so3", ambient=0.9, directional=0.0, **looks)
-    params = dataclasses.replace(AUGMENTED, jitter=0.0)
+    params = dataclasses.replace(AUGMENTED, jitter=0.0, pixels=128)
     split = Pairs(lambda item: arrays, ["a/1"], params)
     draw = torch.Generator().manual_seed(0) if augmented else None
     batch = split.batch(range(12), draw)
@@ -87,7 +87,7 @@ def test_cameras_see_what_is_in_the_pictures(augmented: bool) -> None:
 
 
 def test_samples_are_views_with_a_partner() -> None:
-    split = pairs()
+    split = pairs(dataclasses.replace(PARAMS, pixels=128))
     assert len(split) == 24
     batch = split.batch([3, 23], None)
     assert batch["id"] == ["chair/stool views 3 and 4", "chair/stool views 23 and 0"]

@@ -1,6 +1,7 @@
 """Batches of pairs of views of one shape.
 
-Letters: B pairs, V views of a shape, S pixels. Of 2B views the first ones of all pairs come first.
+Letters: B pairs, V views of a shape, s pixels a side, reduced. Of 2B views the first ones of all
+pairs come first.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from stages.errors import InputError
 from stages.geometry.rotations import about_z
 from stages.systems.keypointnet.params import ARRAYS, REQUIRES, Params
-from stages.systems.pictures import Kept, rolled_pictures, tint
+from stages.systems.pictures import Kept, reduced, rolled_pictures, tint
 
 SIZE = REQUIRES["views"]["size"]
 Batch = dict[str, Any]
@@ -42,14 +43,14 @@ class Pairs:
     def views(self) -> int:
         """V, the number of views of every shape: all, or the first `most`."""
         if self._views is None:
-            self._views = len(self._shapes.get(self.ids[0])["rgb"]) if self.ids else 0
+            self._views = len(self._shapes.get(self.ids[0])["scale"]) if self.ids else 0
         return self._views
 
     def __len__(self) -> int:
         return len(self.ids) * self.views
 
     def batch(self, indices: Sequence[int], generator: torch.Generator | None) -> Batch:
-        """image (2B, 3, S, S) float32, 0 to 1; mask (2B, 1, S, S) float32, 0 to 1; rotation
+        """image (2B, 3, s, s) float32, 0 to 1; mask (2B, 1, s, s) float32, 0 to 1; rotation
         (2B, 3, 3), translation (2B, 3) and scale (2B, 3) of `geometry.Cameras`; the ids.
         """
         count = len(indices)
@@ -59,17 +60,15 @@ class Pairs:
         first = [(self.ids[i // self.views], i % self.views) for i in indices]
         second = [(item, (v + n) % self.views) for (item, v), n in zip(first, steps.tolist())]
         rows = [(self._shapes.get(item), view) for item, view in first + second]
-
-        def stack(name: str) -> torch.Tensor:
-            return torch.from_numpy(np.stack([arrays[name][view] for arrays, view in rows]))
-
-        seen = torch.cat([stack("rgb"), stack("mask")[..., None]], -1)
-        pose = stack("extrinsics").float()
+        picture, pose, scale = (
+            torch.from_numpy(np.stack([arrays[name][view] for arrays, view in rows]))
+            for name in ("picture", "extrinsics", "scale")
+        )
         batch: Batch = {
-            "picture": seen.permute(0, 3, 1, 2).float() / 255,  # (2B, 4, S, S): image and mask
-            "rotation": pose[:, :, :3],
-            "translation": pose[:, :, 3],
-            "scale": stack("scale").float(),
+            "picture": picture.permute(0, 3, 1, 2).float() / 255,  # (2B, 4, s, s)
+            "rotation": pose[:, :, :3].float(),
+            "translation": pose[:, :, 3].float(),
+            "scale": scale.float(),
         }
         if generator is not None:
             batch = augment(batch, self.params, generator)
@@ -87,7 +86,9 @@ class Pairs:
                 f"{item} has {views} pictures of {size}, not two or more of {(SIZE, SIZE, 3)}",
                 f"run: crossdim render --size {SIZE} --views 100",
             )
-        return {name: np.asarray(loaded[name][: self.most or views]) for name in ARRAYS}
+        some = {name: np.asarray(loaded[name][: self.most or views]) for name in ARRAYS}
+        both = np.concatenate([some.pop("rgb"), some.pop("mask")[..., None]], -1)
+        return {"picture": reduced(both, self.params.pixels), **some}  # image and mask
 
 
 def augment(batch: Batch, params: Params, generator: torch.Generator) -> Batch:

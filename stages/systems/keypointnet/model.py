@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from stages.geometry.cameras import DISTANCE
@@ -45,7 +44,7 @@ class Dilated(nn.Module):
 
 
 class KeypointNet(nn.Module):
-    """(N, 3, S, S) pictures, 0 to 1, to `Seen`; S a multiple of s, over which they are averaged.
+    """(N, 3, S, S) pictures, 0 to 1, to `Seen`; reduced to s x s, s = `params.pixels`.
 
     Shapes that are their own mirror image look the same from the left as, mirrored, from the
     right: whether the front points left or right in the picture is found by a network of its own,
@@ -54,17 +53,18 @@ class KeypointNet(nn.Module):
 
     def __init__(self, params: Params) -> None:
         super().__init__()
-        self.size, self.count = params.size, params.keypoints
+        self.count = params.keypoints
+        self.pool = nn.AdaptiveAvgPool2d(params.pixels)
         self.orientation = Dilated(3, params.filters // 2, 2)
         self.keypoints = Dilated(4, params.filters, 2 * params.keypoints)
 
     def forward(self, images: torch.Tensor, facing: torch.Tensor | None = None) -> Seen:
         """`facing` (N,) is -1 or 1 where it is told that the front is left or right, else 0."""
-        images = F.avg_pool2d(images, images.shape[-1] // self.size) * 2 - 1
+        images = self.pool(images) * 2 - 1
         ends, _ = moments(self.orientation(images).float())
         found = self.facing(ends)
         told = found if facing is None else torch.where(facing == 0, found, facing)
-        plane = told[:, None, None, None].expand(-1, 1, self.size, self.size).to(images)
+        plane = told[:, None, None, None].to(images).expand_as(images[:, :1])
         maps = self.keypoints(torch.cat([images, plane], 1)).float()  # (N, 2K, s, s)
         logits, beyond = maps.split(self.count, 1)
         picture, variance = moments(logits)

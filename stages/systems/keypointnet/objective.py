@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from stages.geometry.rotations import geodesic
 from stages.systems.keypointnet.geometry import (
@@ -72,10 +71,10 @@ def separation(points: torch.Tensor, least: float) -> torch.Tensor:
 def silhouette(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """(B,) mean over the keypoints of -log of the probability (N, K, s, s) that is on the shape.
 
-    Summed over the views. The mask (N, 1, S, S) counts where anything is covered; a view that shows
+    Summed over the views. The mask (N, 1, s, s) counts where anything is covered; a view that shows
     nothing costs nothing.
     """
-    on = F.max_pool2d(mask, mask.shape[-1] // logits.shape[-1]) > 0  # (N, 1, s, s)
+    on = mask > 0
     on = on | ~on.any(-1, keepdim=True).any(-2, keepdim=True)
     inside = logits.masked_fill(~on, -torch.inf)
     return _both((logits.logsumexp((2, 3)) - inside.logsumexp((2, 3))).mean(1))

@@ -26,7 +26,7 @@ class Params:
     """
 
     # The networks
-    size: int = option(128, "pixels a side that the networks work on: 128, 64, 32 or 16")
+    pixels: Literal[16, 32, 64, 128] = option(128, "side that the pictures are reduced to")
     keypoints: int = option(10, "keypoints of a shape", low=3)
     filters: int = option(64, "filters of a layer; the orientation network has half of them", low=2)
 
@@ -59,11 +59,6 @@ class Params:
     cache_mb: int = option(4096, "memory for the views of the shapes seen last", low=1)
 
     def __post_init__(self) -> None:
-        if self.size not in (16, 32, 64, 128):
-            raise UsageError(
-                f"pictures of 128 pixels cannot be averaged to {self.size}",
-                "use --size 128, 64, 32 or 16",
-            )
         if self.anneal_from > self.anneal_to:
             raise UsageError(
                 f"annealing cannot end at {self.anneal_to} of the steps and begin at "
@@ -74,7 +69,7 @@ class Params:
 
 _PAPER = Params()
 _SMALL = dataclasses.replace(
-    _PAPER, size=64, filters=32, batch=6, steps=16_000, validate_every=1000, precision="bf16"
+    _PAPER, pixels=64, filters=32, batch=6, steps=16_000, validate_every=1000, precision="bf16"
 )
-_TINY = dataclasses.replace(_SMALL, size=32, filters=16, steps=300, validate_every=100)
+_TINY = dataclasses.replace(_SMALL, pixels=32, filters=16, steps=300, validate_every=100)
 PRESETS: dict[str, Params] = {"tiny": _TINY, "small": _SMALL, "paper": _PAPER}
