@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,13 @@ from stages.errors import CrossdimError
 from stages.evaluate.tables import Table, to_csv
 from stages.stage import Stage, params_json
 from stages.store.commit import commit_bytes
-from stages.store.fingerprint import canonical_json
-from stages.store.workspace import Artefact
+from stages.store.fingerprint import canonical_json, digest, item_fingerprint
+from stages.store.workspace import Artefact, Workspace, category_of
+from stages.train.run import Run
+from stages.viewpoints.categories import canonical
 
 Show = Callable[[Progress], None]
+_LONGEST = 100  # characters of a folder's name
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,103 @@ class Report:
     summary: dict[str, Any]
     tables: tuple[Table, ...] = ()
     todo: int = 0
+
+
+@dataclass(frozen=True)
+class RunParams:
+    """What the numbers depend on."""
+
+    run: str = ""  # system-name
+    weights: str = ""  # sha256 of the checkpoint
+    data: str = ""  # fingerprint of the run's shapes and split
+    inputs: tuple[str, ...] = ()  # what it is measured on, as of `input_print`
+
+
+def run_params(run: Run, inputs: Sequence[Artefact]) -> RunParams:
+    """The parameters of results of a run as it is now; InputError without a best checkpoint."""
+    record = run.record()
+    prints = tuple(input_print(record, artefact) for artefact in inputs)
+    name = f"{run.system}-{run.name}"
+    return RunParams(name, run.best()["sha256"], record["data"]["fingerprint"], prints)
+
+
+def usable(record: Mapping[str, Any], artefact: Artefact) -> list[str]:
+    """The items of an artefact that a run can be measured on: of photos, which it has never seen,
+    those of its categories, else its test shapes."""
+    items = artefact.index.items()
+    if artefact.stage == "keypoints":
+        known = {canonical(category) for category in record["data"]["categories"]}
+        return sorted(item for item in items if canonical(category_of(item)) in known)
+    return sorted(item for item in record["data"]["ids"]["test"] if item in items)
+
+
+def input_print(record: Mapping[str, Any], artefact: Artefact) -> str:
+    """`stage/variant digest`: the artefact, and what it holds of `usable` items."""
+    items = artefact.index.items()
+    prints = [[item, items[item].fingerprint] for item in usable(record, artefact)]
+    return f"{artefact.name} {digest(canonical_json(prints).encode())}"
+
+
+def changed_input(workspace: Workspace, record: Mapping[str, Any], inputs: Sequence[str]) -> str:
+    """The first of these inputs that is not as it was, "" when all are."""
+    for known in inputs:
+        stage, _, variant = known.partition(" ")[0].rpartition("/")
+        if input_print(record, workspace.artefact(stage, variant)) != known:
+            return f"{stage}/{variant}"
+    return ""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Items that a stage is to measure a run on: their sources, and the name of the results."""
+
+    stage: Stage
+    params: RunParams
+    sources: Mapping[str, Mapping[str, Any]]  # by id
+    name: str  # of the inputs
+
+    def results(self, workspace: Workspace) -> Artefact:
+        """Where they are kept: `results/<protocol>/<system>-<run>-<inputs>`."""
+        name = f"{self.params.run}-{self.name}"
+        if len(name) > _LONGEST:
+            name = f"{name[:60]}-{digest(name.encode())[:8]}"
+        return workspace.artefact(self.stage.name, name)
+
+    def work(self) -> dict[str, Work]:
+        """The work by id. The parameters say all that it depends on."""
+        values = params_json(self.params)
+        print_ = item_fingerprint(self.stage.name, self.stage.version, values, 0, {})
+        return {item: Work(item, print_, source=source) for item, source in self.sources.items()}
+
+
+def evaluate(
+    workspace: Workspace,
+    what: Measurement,
+    dry_run: bool,
+    show: Show,
+    tell: Callable[[Artefact], tuple[tuple[Table, ...], dict[str, Any]]],
+) -> Report:
+    """Measure what is not cached, and keep the tables and the summary that `tell` makes of it."""
+    stage, params, results, work = what.stage, what.params, what.results(workspace), what.work()
+    if dry_run:
+        return Report(results, {}, todo=todo(stage, params, results, work))
+    results = measure(stage, params, results, work, show)
+    tables, summary = tell(results)
+    keep(results, summary, tables)
+    return Report(results, summary, tables)
+
+
+def about(run: Run, params: RunParams, ids: Sequence[str]) -> dict[str, Any]:
+    """What every summary says first."""
+    return {
+        "run": run.name,
+        "system": run.system,
+        "step": run.best()["step"],
+        "seed": run.record()["seed"],
+        "weights": params.weights,
+        "inputs": [text.partition(" ")[0] for text in params.inputs],
+        "items": len(ids),
+    }
 
 
 def todo(stage: Stage, params: Any, results: Artefact, work: Mapping[str, Work]) -> int:
