@@ -46,3 +46,17 @@ def canonicalise(mesh: Mesh, up: str, front: str) -> Mesh:
         raise ItemError("it has no extent: all its vertices are one point")
     centre = (low + high) / 2
     return mesh.moved(rotation, 1 / diagonal, -rotation @ centre / diagonal)
+
+
+def random_scales(
+    box: np.ndarray, stretch: float, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """(count, 3) factors along x, y, z that leave the diagonal of the bounding box as it is.
+
+    The random anisotropic scaling that Esteves et al. (2019, appendix A) augment shapes by. Each
+    factor is log-uniform from 1 / stretch to stretch; then one factor for all three restores the
+    diagonal of the box, which has the (3,) sides `box`.
+    """
+    scale = stretch ** rng.uniform(-1, 1, (count, 3))
+    diagonals = np.linalg.norm(scale * box, axis=1, keepdims=True)
+    return scale * (np.linalg.norm(box) / diagonals)

@@ -19,6 +19,7 @@ import numpy as np
 
 from stages.errors import InputError
 from stages.geometry import cameras, orthographic
+from stages.geometry.frames import random_scales
 from stages.stage import Arrays, Attachment
 from stages.store.workspace import Workspace
 
@@ -43,8 +44,7 @@ def random(count: int, stretch: float, box: np.ndarray, rng: np.random.Generator
     """`count` poses of a shape whose bounding box has the (3,) sides `box`."""
     viewpoints = orthographic.random_viewpoints(count, rng)
     rotation = cameras.extrinsics(viewpoints)[:, :, :3]
-    scale = stretch ** rng.uniform(-1, 1, (count, 3))
-    scale *= np.linalg.norm(box) / np.linalg.norm(scale * box, axis=1, keepdims=True)
+    scale = random_scales(box, stretch, count, rng)
     return Poses(rotation.astype(np.float32), scale.astype(np.float32))
 
 

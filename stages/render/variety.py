@@ -13,6 +13,7 @@ import numpy as np
 
 from stages.errors import ItemError
 from stages.geometry import cameras
+from stages.geometry.frames import random_scales
 from stages.geometry.mesh import Mesh
 from stages.render.attach import MISSING, PICTURES
 from stages.render.params import Params, ranges_of, view_count
@@ -69,7 +70,7 @@ def draw_variety(
     scale = np.ones((count, 3))
     if params.stretch > 1:
         low, high = mesh.bounds().astype(np.float64)
-        scale = draw_scales(high - low, params.stretch, count, rngs["scale"])
+        scale = random_scales(high - low, params.stretch, count, rngs["scale"])
     plain = fixed(params, count)
     light, background, rng = plain.light, plain.background, rngs["background"]
     if params.light == "random":
@@ -92,19 +93,6 @@ def fixed(params: Params, count: int) -> Variety:
     )
     grey = np.full((params.size, params.size, 3), params.grey, np.uint8)
     return Variety(np.ones((count, 3)), np.tile(np.array(light), (count, 1)), lambda view: grey)
-
-
-def draw_scales(
-    box: np.ndarray, stretch: float, count: int, rng: np.random.Generator
-) -> np.ndarray:
-    """(count, 3) factors along x, y, z that leave the diagonal of the bounding box as it is.
-
-    Each is log-uniform from 1 / stretch to stretch; then one factor for all three restores the
-    diagonal of the box, which has the (3,) sides `box`.
-    """
-    scale = stretch ** rng.uniform(-1, 1, (count, 3))
-    diagonals = np.linalg.norm(scale * box, axis=1, keepdims=True)
-    return scale * (np.linalg.norm(box) / diagonals)
 
 
 def draw_lights(params: Params, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -30,19 +30,27 @@ def choose_variant(
 
     Raises InputError with the command that makes it, UsageError when there are several.
     """
-    flags = " ".join(f"--{k} {v}" for k, v in needed.items())
     found = workspace.artefacts(stage)
     if variant is not None:
         found = [a for a in found if a.variant == variant]
     fits = [a for a in found if _fits(a, needed)]
     if not fits:
-        what = f"no {stage} at {' '.join(f'{k} {v}' for k, v in needed.items())}"
+        told = _to_say(stage, needed)
+        what = f"no {stage} at {' '.join(f'{k} {v}' for k, v in told.items())}"
         what += f" called {variant}" if variant else ""
+        flags = " ".join(f"--{k.replace('_', '-')} {v}" for k, v in told.items())
         raise InputError(f"{what} in {workspace.root}", f"run: {DERIVED[stage].command} {flags}")
     if len(fits) > 1:
         names = ", ".join(a.variant for a in fits)
         raise UsageError(f"several {stage} fit: {names}", f"choose one with --{stage} NAME")
     return fits[0]
+
+
+def _to_say(stage: str, needed: Mapping[str, Any]) -> dict[str, Any]:
+    """The first of the needed parameters, and those that are not the stage's defaults anyway."""
+    usual = DERIVED[stage].params()
+    first = next(iter(needed), "")
+    return {k: v for k, v in needed.items() if k == first or getattr(usual, k) != v}
 
 
 def _fits(artefact: Artefact, needed: Mapping[str, Any]) -> bool:
@@ -92,17 +100,25 @@ def choose_inputs(
 
 
 class Loader:
-    """Arrays of a shape from the artefacts of a selection; opens files on first use."""
+    """Arrays of a shape from the artefacts of a selection; opens files on first use.
+
+    `names` says where each comes from: a stage, or `stage/array` where it has another name there.
+    """
 
     def __init__(self, root: Path, variants: Mapping[str, str], names: Mapping[str, str]) -> None:
         workspace = Workspace(root)
         self._artefacts = {s: workspace.artefact(s, v) for s, v in variants.items()}
-        self._names = dict(names)  # array -> stage
+        places = {name: (*place.split("/"), name)[:2] for name, place in names.items()}
+        self._names = {
+            stage: {name: array for name, (s, array) in places.items() if s == stage}
+            for stage in variants
+        }
 
     def __call__(self, shape_id: str) -> Arrays:
         """The named arrays of one shape."""
         arrays: Arrays = {}
         for stage, artefact in self._artefacts.items():
-            wanted = tuple(n for n, s in self._names.items() if s == stage)
-            arrays.update(artefact.read(shape_id, wanted))
+            wanted = self._names[stage]
+            found = artefact.read(shape_id, tuple(wanted.values()))
+            arrays.update({name: found[array] for name, array in wanted.items()})
         return arrays

@@ -11,10 +11,11 @@ import trimesh
 from scipy.stats import kstest
 
 from stages.geometry import cameras
+from stages.geometry.frames import random_scales
 from stages.geometry.mesh import Mesh
 from stages.render import Params, process
 from stages.render.surface import light
-from stages.render.variety import draw_lights, draw_scales
+from stages.render.variety import draw_lights
 from stages.stage import Arrays, Item
 from tests.render.models import box
 from tests.render.shots import EVEN, SIDE, rays, shoot
@@ -41,7 +42,7 @@ def stretched(mesh: Mesh, scale: np.ndarray) -> Mesh:
 
 def test_factors_are_log_uniform_and_keep_the_diagonal() -> None:
     sides = np.array([0.6, 0.4, 0.5])
-    scale = draw_scales(sides, 1.5, 4000, np.random.default_rng(0))
+    scale = random_scales(sides, 1.5, 4000, np.random.default_rng(0))
     diagonals = np.linalg.norm(scale * sides, axis=1)
     np.testing.assert_allclose(diagonals, np.linalg.norm(sides), rtol=1e-12)
     ratio = np.log(scale[:, 0] / scale[:, 1]) / np.log(1.5)  # the common factor is gone

@@ -11,7 +11,11 @@ from stages.stage import option
 
 NAME = "pose-aware"
 SELECT = ("iou", "max")  # what validation keeps the best checkpoint by
-REQUIRES: dict[str, dict[str, Any]] = {"voxels": {"res": 32}, "views": {"size": 64}}
+REQUIRES: dict[str, dict[str, Any]] = {
+    "voxels": {"res": 32},
+    # the camera that equations 1 to 5 look through, and shapes as they are voxelized
+    "views": {"size": 64, "focal": 1.875, "distance_min": 2.0, "distance_max": 2.0, "stretch": 1.0},
+}
 ARRAYS = {"voxels": "voxels", "rgb": "views", "mask": "views", "viewpoint": "views"}  # by stage
 
 
