@@ -5,7 +5,8 @@ A system's package imports no torch and holds:
     NAME, SELECT            "pose-aware"; the validation number that keeps the best checkpoint, and
                             whether the "max" or the "min" of it is best
     REQUIRES, ARRAYS        the artefacts it learns from, {"voxels": {"res": 32}, ...}, and which of
-                            them each array comes from
+                            them each array comes from: {"map": "spheres"}, or {"other":
+                            "spheres/map"} under another name
     Params, PRESETS         a frozen dataclass; its named sizes
     build(params)                           the untrained torch module
     dataset(load, ids, params)              the samples of these shapes, a `train.context.Split`;

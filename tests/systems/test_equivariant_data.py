@@ -119,6 +119,8 @@ def arrays_of(views: int = 3, **changed: np.ndarray) -> dict[str, np.ndarray]:
     arrays = {
         "rgb": rng.integers(0, 255, (views, SIZE, SIZE, 3), dtype=np.uint8),
         "extrinsics": extrinsics,
+        "scale": np.ones((views, 3), np.float32),
+        "map_scale": np.ones((views, 3), np.float32),
         "map": rng.uniform(0, 0.5, (views, 1, RES, RES)).astype(np.float32),
         "rotation": extrinsics[:, :, :3],
     }
@@ -165,6 +167,7 @@ def test_augmentation_is_a_function_of_its_generator() -> None:
         ({"map": np.zeros((2, 1, RES, RES), np.float32)}, "one map of"),
         ({"rgb": np.zeros((3, 64, 64, 3), np.uint8)}, "one map of"),
         ({"rotation": np.zeros((3, 3, 3), np.float32)}, "not those of its views"),
+        ({"map_scale": np.full((3, 3), 1.1, np.float32)}, "not those of its views"),
     ],
 )
 def test_maps_of_other_views_are_refused(changed, message: str) -> None:

@@ -6,6 +6,7 @@ The contract is that of `stages.systems`. Importing this module imports no torch
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import sys
 import types
@@ -58,7 +59,8 @@ def bind(params: Params, selection: Any, find: Any) -> tuple[Any, Params]:
     def dataset(load: Any, ids: Any, params: Params) -> Any:
         """The `data.Views` of these shapes: one sample a view."""
         most = 0 if ids == selection.ids["train"] else params.validation_views
-        return Views(load, ids, params, lambda maps: teacher.target(maps, params.layer), most)
+        target = functools.partial(teacher.target, which=params.layer)  # it can be pickled
+        return Views(load, ids, params, target, most)
 
     own = {name: getattr(sys.modules[__name__], name) for name in __all__}
     own.update(build=bound_build, dataset=dataset)

@@ -90,7 +90,8 @@ def check(item: str, arrays: Mapping[str, np.ndarray]) -> None:
             f"{item} has pictures of {rgb} and maps of {maps}, not one map of {RES} rows a picture",
             "run: crossdim raycast --poses views   on the views that are trained on",
         )
-    if not np.allclose(arrays["rotation"], arrays["extrinsics"][:, :, :3], atol=1e-5):
+    turned = np.allclose(arrays["rotation"], arrays["extrinsics"][:, :, :3], atol=1e-5)
+    if not turned or not np.allclose(arrays["map_scale"], arrays["scale"], atol=1e-5):
         raise InputError(
             f"the maps of {item} are not those of its views",
             "choose the maps of these views: --spheres NAME",

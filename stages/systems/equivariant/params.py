@@ -14,7 +14,14 @@ REQUIRES: dict[str, dict[str, Any]] = {
     "views": {"size": 128},
     "spheres": {"res": 64, "poses": "views", "channels": "length"},
 }
-ARRAYS = {"rgb": "views", "extrinsics": "views", "map": "spheres", "rotation": "spheres"}
+ARRAYS = {
+    "rgb": "views",
+    "extrinsics": "views",
+    "scale": "views",
+    "map": "spheres",
+    "rotation": "spheres",
+    "map_scale": "spheres/scale",
+}
 
 
 @dataclass(frozen=True)

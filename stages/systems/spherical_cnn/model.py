@@ -50,7 +50,7 @@ class Bottleneck(nn.Module):
     def target(self, x: torch.Tensor) -> torch.Tensor:
         """(B, outside / bottleneck, n, n): what the zonal convolution gives, normalised.
 
-        Before the ReLU: unbounded, each channel of mean 0 and variance 1 over the training data.
+        Before the ReLU: unbounded, each channel as its batch norm scales it over the training data.
         """
         return self.normalise(self.zonal(self.reduce(x)))
 
