@@ -25,6 +25,7 @@ from crossdim_cli.slices import slice_of
 from stages import registry
 from stages.engine.plan import Plan, Request, Selection, make_plan, wanted_from_inputs
 from stages.engine.pools import Limits
+from stages.engine.ray_cluster import require_ray
 from stages.engine.runner import Outcome, Progress, execute, in_slice
 from stages.engine.sources import select, wanted_from_sources, with_digests
 from stages.engine.work import Work
@@ -134,6 +135,7 @@ def engine_options() -> list[inspect.Parameter]:
         param("jobs", int, cores or 1, "Worker processes; 0 works in this one, unguarded.", min=0),
         param("item_seconds", float, 300.0, "Time limit of one item.", min=0.01),
         param("item_memory_gib", float, 4.0, "Memory limit of one worker.", min=0.1),
+        param("ray", str, "", "Work on a Ray cluster: its HOST:PORT, `auto`, or `local`."),
         param("seed", int, 0, "Seed of everything random.", min=0),
         param("slice", str, "", "Do part i of n: `i/n`, `auto/n` or `auto` in an array job."),
         param(
@@ -161,7 +163,11 @@ def run_stage(
     if options["dry_run"]:
         _show_plan(session, plan)
         return
-    limits = Limits(options["jobs"], options["item_seconds"], options["item_memory_gib"])
+    limits = Limits(
+        options["jobs"], options["item_seconds"], options["item_memory_gib"], options["ray"]
+    )
+    if limits.ray:
+        require_ray(limits.ray)  # before anything is written
     with session.out.progress(artefact.name) as tracker:
 
         def show(progress: Progress) -> None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import concurrent.futures
 from collections.abc import Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from stages.engine.work import Job, Work, perform
 from stages.errors import CrossdimError, ItemError
-from stages.store.guarded import Limits as Limits
+from stages.store import guarded as guard
 from stages.store.guarded import guarded_pool, reason_of
 from stages.store.shard import Encoded, Failure
 
@@ -22,8 +23,19 @@ Result: TypeAlias = Encoded | Failure
 Results: TypeAlias = Generator[Result, None, None]
 
 
+@dataclass(frozen=True)
+class Limits(guard.Limits):
+    """Where items run, in how many processes, and what one of them may take."""
+
+    ray: str = ""  # a Ray cluster instead of processes of our own: its address, or `local`
+
+
 def run(job: Job, work: Iterable[Work], limits: Limits, guarded: bool) -> Results:
     """The result of every item. `guarded` work never runs in this process."""
+    if limits.ray:
+        from stages.engine.ray_cluster import run_on_ray
+
+        return run_on_ray(job, work, limits)
     if limits.jobs == 0 and not guarded:
         return run_here(job, work)
     return run_supervised(job, work, limits)
@@ -56,7 +68,7 @@ def run_supervised(job: Job, work: Iterable[Work], limits: Limits) -> Results:
                 break
             done, _ = concurrent.futures.wait(waiting, return_when=FIRST_COMPLETED)
             for future in done:
-                yield _result(future, waiting.pop(future), limits)
+                yield result_of(future, waiting.pop(future), limits)
         finished = True
     finally:
         if finished:
@@ -66,7 +78,8 @@ def run_supervised(job: Job, work: Iterable[Work], limits: Limits) -> Results:
         pool.join()
 
 
-def _result(future: Future[bytes], work: Work, limits: Limits) -> Result:
+def result_of(future: Future[bytes], work: Work, limits: Limits) -> Result:
+    """What became of an item in a supervised process; raises what concerns more than the item."""
     error = future.exception()
     if error is None:
         return Encoded(work.id, work.fingerprint, future.result())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 
 from stages.engine.plan import Plan, Selection, make_plan, wanted_from_inputs
+from stages.engine.work import Work
 from stages.stage import Arrays, ArraySpec, Attachment, Item, Row, Stage
 from stages.store.workspace import Artefact, Workspace
 
@@ -64,12 +65,16 @@ STAGE = Stage(
 )
 
 
-def artefact_of(root: Any) -> Artefact:
+def artefact_of(root: Path) -> Artefact:
     """The one artefact of this stage."""
     return Workspace(root).artefact("attaching", "default")
 
 
-def plan_of(root: Any) -> Plan:
+def wanted_of(root: Path) -> dict[str, Work]:
+    """Work for every item of the fake stage."""
+    return wanted_from_inputs(STAGE, Params(), 0, Workspace(root), Selection())
+
+
+def plan_of(root: Path) -> Plan:
     """What is to be done for every item of the fake stage."""
-    wanted = wanted_from_inputs(STAGE, Params(), 0, Workspace(root), Selection())
-    return make_plan(STAGE, Params(), 0, artefact_of(root), wanted)
+    return make_plan(STAGE, Params(), 0, artefact_of(root), wanted_of(root))

@@ -1,4 +1,4 @@
-"""`python -m tests.faults.command ROOT ITEMS JOBS [I/N]`: the fake stage as a command of its own.
+"""`python -m tests.faults.command ROOT ITEMS JOBS [I/N | RAY]`: the fake stage as a command.
 
 It ends as the command line does: two lines on stderr and the exit code of the error, 1 if items
 failed, 130 on Ctrl-C.
@@ -39,10 +39,13 @@ def main(arguments: list[str]) -> int:
     root, items, jobs, *part = arguments
     try:
         plan = fake.plan_of(Path(root), ids_of(int(items)))
-        if part:
+        limits = Limits(jobs=int(jobs))
+        if part and "/" not in part[0]:
+            limits = Limits(jobs=int(jobs), ray=part[0])
+        elif part:
             number, count = part[0].split("/")
             plan = in_slice(plan, int(number), int(count))
-        outcome = execute(plan, fake.STAGE, fake.Params(), Limits(jobs=int(jobs)))
+        outcome = execute(plan, fake.STAGE, fake.Params(), limits)
     except CrossdimError as error:
         print(f"{error}\n{error.hint}", file=sys.stderr)
         return error.exit_code
