@@ -138,7 +138,9 @@ def _run(session: Session, system: Any, params: Any, selection: Any, name: str) 
         result = train(system, params, data, run, train_options, lambda p: _show(tracker, p))
     if os.environ.get("RANK", "0") != "0":  # of several processes one speaks
         return
-    best = f"{system.SELECT[0]} {result.best_metric:.4f}" if result.best_metric else "none"
+    best = "none"
+    if result.best_metric is not None:
+        best = f"{system.SELECT[0]} {result.best_metric:.4f}"
     session.out.note(f"{result.seconds:.0f} s on {_counts(selection)} shapes; {run.folder}")
     session.out.result(
         {
