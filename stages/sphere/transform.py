@@ -114,7 +114,7 @@ def _parts(values: torch.Tensor, dim: int) -> tuple[torch.Tensor, ...]:
 
 def _to_degrees(maps: torch.Tensor, legendre: torch.Tensor) -> torch.Tensor:
     (count, n, _), limit = maps.shape, len(legendre)
-    spectrum = torch.view_as_real(torch.fft.rfft(maps)).view(count * n, n + 2)
+    spectrum = torch.view_as_real(torch.fft.rfft(maps)).reshape(count * n, n + 2)
     # One plain transposition, (M n, m 2) to (m 2, M n), makes it ready for one product per order.
     rows = spectrum.T.contiguous()[: 2 * limit].view(limit, 2 * count, n)
     with torch.autocast(maps.device.type, enabled=False):

@@ -100,6 +100,13 @@ def test_leading_axes_and_memory_layout_do_not_matter() -> None:
     assert torch.equal(inverse_sht(found.contiguous()), inverse_sht(found))
 
 
+def test_one_map_of_channels_last() -> None:
+    """A batch of one keeps its strides where others are copied."""
+    maps = inverse_sht(fields.coefficients(12, 1, 3, degrees=8))
+    strided = maps.to(memory_format=torch.channels_last)
+    assert torch.equal(sht(strided), sht(maps))
+
+
 def test_many_maps_are_done_in_parts() -> None:
     maps = torch.randn(2 * transform.PART + 1, 4, 4)
     for at in (0, transform.PART, 2 * transform.PART):
