@@ -36,6 +36,12 @@ def register(app: typer.Typer) -> None:
     views = param(
         "views", list[str], [], "These sets of views; may be repeated. Default: all but its own."
     )
+    photos = param(
+        "photos",
+        list[str],
+        [],
+        "Annotated photos of `keypoints import`, cut out; instead of views, or besides.",
+    )
     kind = Literal["equivariant", "pose-regression", "keypointnet"]
     add_command(
         group,
@@ -45,6 +51,7 @@ def register(app: typer.Typer) -> None:
             RUN,
             ONE_CATEGORY,
             views,
+            photos,
             *DEVICES,
             dry,
         ],
@@ -52,27 +59,108 @@ def register(app: typer.Typer) -> None:
         help="Table 2 of the equivariant paper: relative pose of views, within and across shapes.",
         example="crossdim eval relpose --category car",
     )
+    add_command(
+        group,
+        "align",
+        [
+            param("system", Literal["equivariant", "pose-regression"], "equivariant", "Whose run."),
+            RUN,
+            ONE_CATEGORY,
+            views,
+            photos,
+            param("spheres", str | None, None, "Maps of the canonical meshes, if several fit."),
+            *DEVICES,
+            dry,
+        ],
+        _align,
+        help="Table 4 of the equivariant paper: pose of a view, by its mesh and by others.",
+        example="crossdim eval align --category car",
+    )
+    add_command(
+        group,
+        "classification",
+        [
+            RUN,
+            ONE_CATEGORY,
+            param(
+                "spheres",
+                list[str],
+                [],
+                "These sphere maps; may be repeated. Default: all at canonical and random poses.",
+            ),
+            *DEVICES,
+            dry,
+        ],
+        _classification,
+        help="Accuracy of a spherical CNN on unrotated and on rotated test shapes.",
+        example="crossdim eval classification --json",
+    )
+    add_command(
+        group,
+        "views",
+        [RUN, ONE_CATEGORY, views, *DEVICES, dry],
+        _views,
+        help="Novel views of test shapes beside their true pictures: PSNR, SSIM, mask IoU.",
+        example="crossdim eval views --category car",
+    )
 
 
 def _relpose(session: Session) -> None:
-    from stages.evaluate.relpose_protocol import choose_views, evaluate_relpose
-    from stages.train.device import choose_device
+    from stages.evaluate.relpose_protocol import evaluate_relpose
+
+    run = _run(session, session.options["system"])
+    _each(session, run, _pictures(session, run), evaluate_relpose, _measured_text)
+
+
+def _pictures(session: Session, run: Any) -> list[Any]:
+    """The views and photos that are asked for: photos alone if no views are named."""
+    from stages.evaluate.posed import choose_photos, choose_views
+
+    views, photos = session.options["views"], session.options["photos"]
+    chosen = choose_views(session.workspace, views, run) if views or not photos else []
+    return [*chosen, *choose_photos(session.workspace, photos)]
+
+
+def _align(session: Session) -> None:
+    from stages.evaluate.align_protocol import Against, choose_spheres, evaluate_align
+
+    run = _run(session, session.options["system"])
+    spheres = choose_spheres(session.workspace, session.options["spheres"], run)
+    sets = [Against(pictures, spheres) for pictures in _pictures(session, run)]
+    _each(session, run, sets, evaluate_align, _measured_text)
+
+
+def _classification(session: Session) -> None:
+    from stages.evaluate.classification_protocol import choose_maps, evaluate_classification
+
+    run = _run(session, "spherical-cnn")
+    sets = choose_maps(session.workspace, session.options["spheres"])
+    _each(session, run, sets, evaluate_classification, _measured_text)
+
+
+def _run(session: Session, system: str) -> Any:
     from stages.train.run import find_run
 
     options = session.options
-    root = session.workspace.root
-    run = find_run(root, options["system"], options["run"], options["category"])
+    return find_run(session.workspace.root, system, options["run"], options["category"])
+
+
+def _each(session: Session, run: Any, sets: Any, evaluate: Any, text_of: Any) -> None:
+    """Evaluate a run on sets of views, one after the other, and say what was found."""
+    from stages.train.device import choose_device
+
+    options = session.options
     device = str(choose_device(options["device"], options["gpu"]))
     reports = []
-    for views in choose_views(session.workspace, options["views"], run):
+    for views in sets:
         with session.out.progress(f"eval {run.name} {views.variant}") as tracker:
-            report = evaluate_relpose(
+            report = evaluate(
                 session.workspace,
                 run,
                 views,
                 device,
                 options["dry_run"],
-                lambda p, tracker=tracker: tracker(p.done, p.total),  # type: ignore[misc]
+                lambda p, tracker=tracker: tracker(p.done, p.total),
             )
         reports.append(report)
     if options["dry_run"]:
@@ -82,19 +170,27 @@ def _relpose(session: Session) -> None:
         return
     for report in reports:
         session.out.note(f"written to {_short(report.results.folder)}: summary.json, summary.csv")
-    text = "\n\n".join(_relpose_text(report) for report in reports)
+    text = "\n\n".join(text_of(report) for report in reports)
     session.out.result({"results": [report.summary for report in reports]}, text)
 
 
-def _relpose_text(report: Any) -> str:
+def _measured_text(report: Any) -> str:
     summary = report.summary
     head = (
         f"run {summary['run']} of {summary['system']}, step {summary['step']}, on "
-        f"views/{summary['views_set']}: {summary['shapes']} test shapes"
+        f"{' and '.join(summary['inputs'])}: {summary['items']} items"
     )
     if summary["left_out"]:
-        head += f" ({summary['left_out']} have no views there)"
+        head += f" ({summary['left_out']} more are not there, or their pose is not known)"
     return "\n".join([head, *_tables_text(report.tables)])
+
+
+def _views(session: Session) -> None:
+    from stages.evaluate.views_protocol import choose_plain, evaluate_views
+
+    run = _run(session, "view-synthesis")
+    sets = choose_plain(session.workspace, session.options["views"], run)
+    _each(session, run, sets, evaluate_views, _measured_text)
 
 
 def _reconstruction(session: Session) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import typer
 
 from crossdim_cli.command import Session, add_command, argument, new_app, param
-from crossdim_cli.evaluate import ONE_CATEGORY, RUN, SYSTEM
+from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, SYSTEM
 from stages.errors import CrossdimError, ItemError
 
 What = Literal["prediction", "truth", "shape"]
@@ -39,6 +39,22 @@ def register(app: typer.Typer) -> None:
         _plot_reconstruction,
         help="Input, true and predicted mask, true and predicted shape of test views.",
         example="crossdim plot reconstruction --shapes 8 -o pictures.png",
+    )
+    add_command(
+        plots,
+        "synthesis",
+        [
+            RUN,
+            ONE_CATEGORY,
+            param("views", str | None, None, "Set of views. Default: the first that will do."),
+            param("shapes", int, 3, "How many test shapes.", min=1, max=50),
+            param("turns", int, 3, "How many other views of each.", min=1, max=20),
+            *DEVICES,
+            output,
+        ],
+        _plot_synthesis,
+        help="Input, channels of its embedding, the same turned, novel views and true ones.",
+        example="crossdim plot synthesis --category car -o synthesis.png",
     )
     add_command(
         plots,
@@ -138,6 +154,24 @@ def _plot_reconstruction(session: Session) -> None:
     run = find_run(session.workspace.root, SYSTEM, options["run"], options["category"])
     path = options["output"] or Path(f"{run.name}-reconstruction.png")
     commit_bytes(path, reconstruction_sheet(session.workspace, run, options["shapes"]))
+    session.out.result({"path": str(path)}, str(path))
+
+
+def _plot_synthesis(session: Session) -> None:
+    from stages.evaluate.views_protocol import choose_plain
+    from stages.export.synthesis import synthesis_sheet
+    from stages.store.commit import commit_bytes
+    from stages.train.device import choose_device
+    from stages.train.run import find_run
+
+    options = session.options
+    root, named = session.workspace.root, options["views"]
+    run = find_run(root, "view-synthesis", options["run"], options["category"])
+    views = choose_plain(session.workspace, [named] if named else [], run)[0]
+    device = str(choose_device(options["device"], options["gpu"]))
+    path = options["output"] or Path(f"{run.name}-synthesis.png")
+    sheet = synthesis_sheet(run, views, options["shapes"], options["turns"], device)
+    commit_bytes(path, sheet)
     session.out.result({"path": str(path)}, str(path))
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from stages.errors import CrossdimError
+from stages.evaluate.measure import changed_input
 from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import list_runs
 
-PROTOCOLS = ("reconstruction", "relpose")
+PROTOCOLS = ("reconstruction", "relpose", "views", "align", "classification")
 
 
 def results_status(workspace: Workspace) -> list[dict[str, Any]]:
@@ -19,7 +20,7 @@ def results_status(workspace: Workspace) -> list[dict[str, Any]]:
     for protocol in PROTOCOLS:
         for artefact in workspace.artefacts(f"results/{protocol}"):
             run = runs.get(_run_of(artefact))
-            why = "its run is gone" if run is None else _difference(artefact, run)
+            why = "its run is gone" if run is None else _difference(workspace, artefact, run)
             record = {"name": artefact.name, "items": len(artefact.index.items())}
             records.append({**record, "fresh": not why, "why": why})
     return records
@@ -31,14 +32,18 @@ def _run_of(artefact: Artefact) -> str:
     return str(params_of(key).get("run", artefact.variant)) if key else artefact.variant
 
 
-def _difference(artefact: Artefact, run: Any) -> str:
-    """Why results are not those of the run as it is now, "" if they are."""
+def _difference(workspace: Workspace, artefact: Artefact, run: Any) -> str:
+    """Why results are not those of the run and its inputs as they are now, "" if they are."""
     try:
-        now = (run.best()["sha256"], run.record()["data"]["fingerprint"])
+        record = run.record()
+        now = (run.best()["sha256"], record["data"]["fingerprint"])
         key = artefact.index.key
         params = params_of(key) if key else {}
         if artefact.index.damaged:
             return next(iter(artefact.index.damaged.values()))
-        return "" if now == (params["weights"], params["data"]) else "its run was trained on"
+        if now != (params["weights"], params["data"]):
+            return "its run was trained on"
+        changed = changed_input(workspace, record, params.get("inputs", ()))
+        return f"{changed} has changed" if changed else ""
     except (ValueError, KeyError, TypeError, CrossdimError) as error:
         return str(error)

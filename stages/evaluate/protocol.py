@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 from stages.engine.status import require_fresh
 from stages.errors import InputError
@@ -40,7 +41,7 @@ def evaluate_reconstruction(
     weights = run.best()
     params = Params(weights["sha256"], 0.5, data["fingerprint"])
     results = results_of(workspace, run)
-    threshold = _known_threshold(results, params)
+    threshold = known_threshold(results, params)
     if dry_run:
         count = len(test)
         if threshold is not None:
@@ -70,7 +71,7 @@ def evaluate_reconstruction(
     return Report(results, summary, tables)
 
 
-def _known_threshold(results: Artefact, params: Params) -> float | None:
+def known_threshold(results: Artefact, params: Any) -> float | None:
     """The threshold chosen before for the same weights and shapes, None if there is none."""
     try:
         summary = json.loads((results.folder / "summary.json").read_bytes())

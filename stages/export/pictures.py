@@ -58,12 +58,12 @@ def reconstruction_sheet(workspace: Workspace, run: Run, count: int) -> bytes:
         workspace.artefact("voxels", variants["voxels"]),
         threshold_of(results),
     )
-    ids = _in_turn(sorted(results.index.items()), count)
+    ids = in_turn(sorted(results.index.items()), count)
     rows = [_row(sources, item, view) for item, view in zip(ids, _spread(len(ids)))]
     return sheet_png(COLUMNS, rows)
 
 
-def _in_turn(ids: Sequence[str], count: int) -> list[str]:
+def in_turn(ids: Sequence[str], count: int) -> list[str]:
     """The first ids, one of each category after the other."""
     queues: dict[str, list[str]] = {}
     for item in ids:
