@@ -11,6 +11,7 @@ from crossdim_cli.command import Session, add_command, new_app, param
 from crossdim_cli.output import table
 
 SYSTEM = "pose-aware"
+Posed = Literal["equivariant", "pose-regression", "keypointnet"]
 RUN = param("run", str | None, None, "Name of the run. Default: the newest finished one that fits.")
 ONE_CATEGORY = param("category", str | None, None, "Category that the run must be trained on.")
 DEVICES = [
@@ -42,12 +43,11 @@ def register(app: typer.Typer) -> None:
         [],
         "Annotated photos of `keypoints import`, cut out; instead of views, or besides.",
     )
-    kind = Literal["equivariant", "pose-regression", "keypointnet"]
     add_command(
         group,
         "relpose",
         [
-            param("system", kind, "equivariant", "Whose run."),
+            param("system", Posed, "equivariant", "Whose run."),
             RUN,
             ONE_CATEGORY,
             views,
@@ -108,7 +108,7 @@ def register(app: typer.Typer) -> None:
 def _relpose(session: Session) -> None:
     from stages.evaluate.relpose_protocol import evaluate_relpose
 
-    run = _run(session, session.options["system"])
+    run = run_of(session, session.options["system"])
     _each(session, run, _pictures(session, run), evaluate_relpose, _measured_text)
 
 
@@ -124,7 +124,7 @@ def _pictures(session: Session, run: Any) -> list[Any]:
 def _align(session: Session) -> None:
     from stages.evaluate.align_protocol import Against, choose_spheres, evaluate_align
 
-    run = _run(session, session.options["system"])
+    run = run_of(session, session.options["system"])
     spheres = choose_spheres(session.workspace, session.options["spheres"], run)
     sets = [Against(pictures, spheres) for pictures in _pictures(session, run)]
     _each(session, run, sets, evaluate_align, _measured_text)
@@ -133,16 +133,18 @@ def _align(session: Session) -> None:
 def _classification(session: Session) -> None:
     from stages.evaluate.classification_protocol import choose_maps, evaluate_classification
 
-    run = _run(session, "spherical-cnn")
+    run = run_of(session, "spherical-cnn")
     sets = choose_maps(session.workspace, session.options["spheres"])
     _each(session, run, sets, evaluate_classification, _measured_text)
 
 
-def _run(session: Session, system: str) -> Any:
+def run_of(session: Session, system: str) -> Any:
+    """The run of the options; of equivariant ones by default one that is for poses."""
     from stages.train.run import find_run
 
     options = session.options
-    return find_run(session.workspace.root, system, options["run"], options["category"])
+    only = {"layer": "pose"} if system == "equivariant" else {}
+    return find_run(session.workspace.root, system, options["run"], options["category"], only)
 
 
 def _each(session: Session, run: Any, sets: Any, evaluate: Any, text_of: Any) -> None:
@@ -188,7 +190,7 @@ def _measured_text(report: Any) -> str:
 def _views(session: Session) -> None:
     from stages.evaluate.views_protocol import choose_plain, evaluate_views
 
-    run = _run(session, "view-synthesis")
+    run = run_of(session, "view-synthesis")
     sets = choose_plain(session.workspace, session.options["views"], run)
     _each(session, run, sets, evaluate_views, _measured_text)
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import typer
 
 from crossdim_cli.command import Session, add_command, argument, new_app, param
-from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, SYSTEM
+from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, SYSTEM, Posed, run_of
 from stages.errors import CrossdimError, ItemError
 
 What = Literal["prediction", "truth", "shape"]
@@ -55,6 +55,31 @@ def register(app: typer.Typer) -> None:
         _plot_synthesis,
         help="Input, channels of its embedding, the same turned, novel views and true ones.",
         example="crossdim plot synthesis --category car -o synthesis.png",
+    )
+    views = param("views", str | None, None, "Set of views. Default: the first that will do.")
+    add_command(
+        plots,
+        "embedding",
+        [RUN, ONE_CATEGORY, views, shapes, *DEVICES, output],
+        _plot_embedding,
+        help="Channels of two views' embeddings, turned into each other, beside the mesh's.",
+        example="crossdim plot embedding --category car -o embedding.png",
+    )
+    add_command(
+        plots,
+        "alignment",
+        [
+            param("system", Posed, "equivariant", "Whose run."),
+            RUN,
+            ONE_CATEGORY,
+            views,
+            param("pairs", Literal["category", "instance"], "category", "Of two shapes, or one."),
+            shapes,
+            output,
+        ],
+        _plot_alignment,
+        help="Pairs of views, the second shape drawn in the first one's pose, as told and true.",
+        example="crossdim plot alignment --category car -o alignment.png",
     )
     add_command(
         plots,
@@ -171,6 +196,35 @@ def _plot_synthesis(session: Session) -> None:
     device = str(choose_device(options["device"], options["gpu"]))
     path = options["output"] or Path(f"{run.name}-synthesis.png")
     sheet = synthesis_sheet(run, views, options["shapes"], options["turns"], device)
+    commit_bytes(path, sheet)
+    session.out.result({"path": str(path)}, str(path))
+
+
+def _plot_embedding(session: Session) -> None:
+    from stages.evaluate.posed import choose_views
+    from stages.export.embedding import embedding_sheet
+    from stages.store.commit import commit_bytes
+    from stages.train.device import choose_device
+
+    options = session.options
+    run = run_of(session, "equivariant")
+    named = [options["views"]] if options["views"] else []
+    views = choose_views(session.workspace, named, run)[0]
+    device = str(choose_device(options["device"], options["gpu"]))
+    path = options["output"] or Path(f"{run.name}-embedding.png")
+    commit_bytes(path, embedding_sheet(session.workspace, run, views, options["shapes"], device))
+    session.out.result({"path": str(path)}, str(path))
+
+
+def _plot_alignment(session: Session) -> None:
+    from stages.export.embedding import alignment_sheet, choose_results
+    from stages.store.commit import commit_bytes
+
+    options = session.options
+    run = run_of(session, options["system"])
+    results = choose_results(session.workspace, run, options["views"])
+    path = options["output"] or Path(f"{run.name}-alignment.png")
+    sheet = alignment_sheet(session.workspace, results, options["pairs"], options["shapes"])
     commit_bytes(path, sheet)
     session.out.result({"path": str(path)}, str(path))
 

@@ -100,5 +100,5 @@ def aligned(first: torch.Tensor, second: torch.Tensor) -> np.ndarray:
     from stages.systems.spherical_cnn.model import GRID
 
     refined = align(sht(first, GRID), sht(second, GRID)).rotation
-    grid = align_upsampled(first, second, _GRID_ROWS // first.shape[-1]).rotation
+    grid = align_upsampled(first, second, max(1, _GRID_ROWS // first.shape[-1])).rotation
     return torch.stack([refined, grid], 1).numpy()

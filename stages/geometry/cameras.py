@@ -44,6 +44,23 @@ def extrinsics(viewpoints: np.ndarray) -> np.ndarray:
     return np.concatenate([rotation, translation], -1)
 
 
+def viewpoints_of(rotations: np.ndarray, distance: float = DISTANCE) -> np.ndarray:
+    """(..., 4) viewpoints whose `extrinsics` hold the rotations (..., 3, 3), azimuth in [0, 360).
+
+    Straight from above or below the azimuth is 0 or whatever rounding makes of it, and the in-plane
+    angle what it then has to be.
+    """
+    rotations = np.asarray(rotations, np.float64)
+    x, y, z = np.moveaxis(rotations[..., 2, :], -1, 0)  # forward: (-ce sa, ce ca, -se)
+    azimuth = np.degrees(np.arctan2(-x, y))
+    elevation = np.degrees(np.arctan2(-z, np.hypot(x, y)))
+    zero = np.zeros_like(azimuth)
+    upright = extrinsics(np.stack([azimuth, elevation, zero, zero], -1))[..., :3]
+    roll = rotations @ np.swapaxes(upright, -1, -2)  # about the optical axis
+    inplane = np.degrees(np.arctan2(roll[..., 0, 1], roll[..., 0, 0]))
+    return np.stack([np.mod(azimuth, 360), elevation, inplane, np.full_like(zero, distance)], -1)
+
+
 def intrinsics(size: int, focal: float = FOCAL) -> np.ndarray:
     """(3, 3) float64 matrix of a square picture of `size` pixels; `focal` is in image widths."""
     return np.array([[focal * size, 0, size / 2], [0, focal * size, size / 2], [0, 0, 1.0]])

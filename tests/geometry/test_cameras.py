@@ -36,6 +36,18 @@ def test_camera_sits_where_the_formula_says():
     np.testing.assert_allclose(centre, unit * VIEWS[:, 3:], atol=1e-13)
 
 
+def test_viewpoints_of_rotations():
+    told = cameras.viewpoints_of(cameras.extrinsics(VIEWS)[..., :3], 1.5)
+    np.testing.assert_allclose(told[:, :3], VIEWS[:, :3], atol=1e-10)
+    assert (told[:, 3] == 1.5).all()
+    # any rotation, also straight from above and below, where many angles mean the same
+    rotations = Rotation.random(200, random_state=0).as_matrix()
+    poles = [[a, e, i, 1] for a in (0, 70, 200) for e in (-90, 90) for i in (0, 130)]
+    rotations = np.concatenate([rotations, cameras.extrinsics(np.array(poles, float))[..., :3]])
+    again = cameras.extrinsics(cameras.viewpoints_of(rotations))[..., :3]
+    np.testing.assert_allclose(again, rotations, atol=1e-12)
+
+
 def test_origin_is_in_the_middle_at_its_distance():
     lens = cameras.intrinsics(48)
     for view, matrix in zip(VIEWS, cameras.extrinsics(VIEWS)):

@@ -1,0 +1,167 @@
+"""What an equivariant run makes of pictures: its maps, and the poses that follow from them.
+
+Like figures 4, 9 and 10 of the equivariant paper.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stages.errors import InputError
+from stages.evaluate.answers import embed_shapes, network, pictures, say
+from stages.export.choose import cached_mesh
+from stages.export.pictures import TILE, in_turn, sheet_png
+from stages.export.synthesis import coloured, spread
+from stages.geometry.cameras import viewpoints_of
+from stages.geometry.mesh import Mesh
+from stages.raycast import cast
+from stages.render import Params as RenderParams
+from stages.render.views import render_views
+from stages.stage import params_from_json
+from stages.store.shard import params_of
+from stages.store.workspace import Artefact, Workspace
+from stages.train.run import Run
+
+CHANNELS = 3
+_MAPS = ("{}", "{}, turned", "{} of the other", "{} of its mesh")
+EMBEDDING = (
+    "input",
+    *(what.format(f"channel {n + 1}") for what in _MAPS for n in range(CHANNELS)),
+    "the other view",
+)
+ALIGNMENT = ("first", "second", "second, as told", "second, in truth")
+
+
+def embedding_sheet(
+    workspace: Workspace, run: Run, views: Artefact, shapes: int, device: str
+) -> bytes:
+    """PNG of test shapes, one a row, in two views that are far apart: EMBEDDING.
+
+    The channels of the first view, the same turned by the true rotation to the second, those of the
+    second, and what they should be: the frozen network's of the mesh, as the second camera sees it.
+    Maps show the colatitude from the optical axis from top to bottom, the longitude from left to
+    right, red above and blue below 0, each channel in one scale; channels are those that tell most.
+    """
+    trained = network(str(run.folder), run.best()["sha256"], device)
+    rows = []
+    for item in _test_shapes(run, views, shapes):
+        arrays = views.read(item, ("rgb", "extrinsics"))
+        rotation = arrays["extrinsics"][:, :, :3].astype(np.float64)
+        first, second = chosen = spread(rotation, 1)
+        told = say(trained, pictures(arrays["rgb"][chosen]), device)
+        seen = cast(_mesh(workspace, item), matrix=rotation[second])
+        target = embed_shapes(trained, seen[None], device)
+        turned = _turned(told[:1], rotation[second] @ rotation[first].T)
+        maps = [part.numpy() for part in (told[0], turned[0], told[1], target[0])]
+        telling = np.argsort(-target[0].var((1, 2)).numpy(), kind="stable")[:CHANNELS]
+        most = np.abs(np.stack(maps)).max((0, 2, 3))
+        tiles = [coloured(part[c], most[c]) for part in maps for c in telling]
+        label = f"{item}\nview {first} to view {second}"
+        rows.append((label, [arrays["rgb"][first], *tiles, arrays["rgb"][second]]))
+    return sheet_png(EMBEDDING, rows)
+
+
+def _test_shapes(run: Run, views: Artefact, count: int) -> list[str]:
+    """Test shapes with two views or more, in turn from the categories."""
+    there = views.index.items()
+    test = [item for item in sorted(run.record()["data"]["ids"]["test"]) if item in there]
+    if not test or len(views.read(test[0], ("extrinsics",))["extrinsics"]) < 2:
+        raise InputError(
+            f"{views.name} does not show test shapes of {run.name} from two sides",
+            "run: crossdim render --preset equivariant-3dof-test",
+        )
+    return in_turn(test, count)
+
+
+def _turned(maps: Any, rotation: np.ndarray) -> Any:
+    """Maps (1, C, t, t) turned by (3, 3), in their coefficients."""
+    import torch
+
+    from stages.sphere.rotation import rotate_coefficients
+    from stages.sphere.transform import inverse_sht, sht
+    from stages.systems.spherical_cnn.model import GRID
+
+    moved = rotate_coefficients(sht(maps, GRID), torch.from_numpy(rotation).to(maps))
+    return inverse_sht(moved, maps.shape[-1], GRID)
+
+
+def alignment_sheet(workspace: Workspace, results: Artefact, base: str, count: int) -> bytes:
+    """PNG of pairs of views, one a row, from results of relative pose on views: ALIGNMENT.
+
+    The second shape as the first camera sees it when it is turned by the rotation that was told (by
+    the best method), and by the true one. base: "instance" for two views of a shape, "category" for
+    those of two shapes. In turn from the categories; drawn from the cache, without the network.
+    """
+    (pictured,) = params_of(results.index.key)["inputs"] if results.index.key else ("views/",)
+    views = workspace.artefact("views", pictured.partition(" ")[0].partition("/")[2])
+    names = tuple(f"{base}_{what}" for what in Told._fields)
+    rows: list[tuple[str, list[np.ndarray]]] = []
+    everything = sorted(results.index.items())
+    for item in in_turn(everything, len(everything)):
+        found = results.read(item, names)
+        pairs = len(found[names[0]])
+        if pairs and len(rows) < count:
+            told = Told(*(found[name][len(rows) % pairs] for name in names))
+            rows.append(_pair_row(workspace, views, item, told))
+    if not rows:
+        raise InputError(f"{results.name} has no pairs of that kind", "choose the other --pairs")
+    return sheet_png(ALIGNMENT, rows)
+
+
+def choose_results(workspace: Workspace, run: Run, name: str | None) -> Artefact:
+    """The results of relative pose of a run on the views of that name, or on the first ones."""
+    there = {}
+    for artefact in workspace.artefacts("results/relpose"):
+        params = params_of(artefact.index.key) if artefact.index.key else {}
+        stage, _, variant = params.get("inputs", ("",))[0].partition(" ")[0].partition("/")
+        if params.get("run") == f"{run.system}-{run.name}" and stage == "views":
+            there[variant] = artefact
+    chosen = there.get(name) if name else next(iter(there.values()), None)
+    if chosen is None:
+        on = f" on views/{name}" if name else ""
+        raise InputError(
+            f"run {run.name} has no results of relative pose{on}",
+            f"run: crossdim eval relpose --system {run.system} --run {run.name}"
+            + (f" --views {name}" if name else ""),
+        )
+    return chosen
+
+
+class Told(NamedTuple):
+    """One pair of a result, as in `stages.evaluate.angles`."""
+
+    view: Any
+    shape: Any
+    other: Any
+    told: Any  # (M, 3, 3)
+    truth: Any  # (3, 3)
+    error_deg: Any  # (M,)
+
+
+def _pair_row(
+    workspace: Workspace, views: Artefact, item: str, pair: Told
+) -> tuple[str, list[np.ndarray]]:
+    shape = bytes(pair.shape).decode()
+    mine = views.read(item, ("rgb",))["rgb"][pair.view]
+    other = views.read(shape, ("rgb", "extrinsics", "viewpoint"))
+    rotation = other["extrinsics"][pair.other, :, :3].astype(np.float64)
+    turns = np.stack([pair.told[0], pair.truth]).astype(np.float64)
+    seen = viewpoints_of(turns @ rotation, float(other["viewpoint"][pair.other, 3]))
+    drawn = render_views(_mesh(workspace, shape), seen, _as_drawn(views))["rgb"]
+    label = f"{item}\nand {shape.replace('/', '/' + chr(10), 1)}\n{pair.error_deg[0]:.0f}° off"
+    return label, [mine, other["rgb"][pair.other], *drawn]
+
+
+def _as_drawn(views: Artefact) -> RenderParams:
+    """The lens and the light of a set of views, in the size of a sheet, on one grey."""
+    known = params_of(views.index.key) if views.index.key else {}
+    params = params_from_json(RenderParams, known)
+    return dataclasses.replace(params, size=TILE, background="grey", backend="numba")
+
+
+def _mesh(workspace: Workspace, item: str) -> Mesh:
+    """A cached shape in the canonical frame."""
+    return cached_mesh(workspace, item)[1]
