@@ -33,7 +33,10 @@ class Params:
     )
     batch: int = option(16, "views a step", low=2)
     steps: int = option(150_000, "optimiser steps", low=1)
-    lr: float = option(1e-3, "learning rate of Adam", low=0)
+    lr: float = option(3e-4, "learning rate of Adam", low=0)
+    schedule: Literal["drops", "cosine"] = option(
+        "drops", "learning rate over the steps: divided by 5 where the paper does, or to 0"
+    )
     roll: bool = option(True, "turn pictures about the optical axis, with their poses")
     flip: bool = option(
         True, "mirror half of the pictures, as views of a shape that is its own mirror image"
@@ -55,6 +58,7 @@ _SMALL = dataclasses.replace(
     latent=512,
     hidden=(256, 128),
     steps=16_000,
+    schedule="cosine",
     validate_every=1000,
     precision="bf16",
 )
