@@ -2,7 +2,8 @@
 
 One item is one test shape. Each of its views is drawn again from its own embedding, and turned to
 three other views of the same shape, whose true pictures are there. A turn is R' R^T, from the
-camera R that saw the input to the camera R' of the other view.
+camera R that saw the input to the camera R' of the other view. An oracle is given the embedding of
+the mesh, as that camera sees it, instead of the picture's: what is left is due to the drawing.
 
 All numbers are of 8-bit pictures, over the whole picture. A silhouette is where a picture differs
 from the plain background in any colour by a threshold, which is chosen on validation shapes; that
@@ -11,11 +12,11 @@ of a rendered picture is known. Letters: V views, P = 3 turns of a view, N pictu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from stages.evaluate.answers import pictures as tensor_of
 from stages.evaluate.measure import RunParams
 from stages.evaluate.metrics import iou
 from stages.evaluate.training_views import TrainingViews, contrast
+from stages.geometry.mesh import Mesh
 from stages.geometry.rotations import geodesic
 from stages.stage import Arrays, ArraySpec, Item, Stage
 from stages.store.workspace import Artefact, Workspace, category_of
@@ -38,9 +40,15 @@ VERSION = 1
 TURNS = 3
 METRICS = ("psnr", "ssim", "iou")
 # Answers for the view that was looked at, and for other ones; the first is the run's.
-SAME = ("synthesised", "mean training picture", "nearest training view")
+SAME = (
+    "synthesised",
+    "synthesised from the mesh (oracle)",
+    "mean training picture",
+    "nearest training view",
+)
 TURNED = (
     "synthesised",
+    "synthesised from the mesh (oracle)",
     "mean training picture",
     "input as it is",
     "input, rolled in the plane",
@@ -85,7 +93,7 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     source = item.source
     trained = network(source["run"], params.weights, source["device"])
     seen = _training_views(source["run"], category_of(item.id))
-    views = _read(source["pictures"], item.id)
+    views = _read(source["pictures"], item.id, ("rgb", "mask", "extrinsics"))
     truth = Pictures(views["rgb"], views["mask"] >= 128)
     rotation = views["extrinsics"][:, :, :3]
     count = len(rotation)
@@ -94,17 +102,24 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     first = np.repeat(np.arange(count), TURNS)  # (V P,)
     second = np.concatenate([_others(view, count, rng) for view in range(count)])
     turn = rotation[second] @ rotation[first].transpose(0, 2, 1)
-    told = synthesise(trained, truth.rgb, None, source["device"])
-    turned = synthesise(trained, truth.rgb[first], turn, source["device"])
+    drawer = Drawer(trained, source["device"])
+    mesh = Mesh.from_arrays(_read(source["shapes"], item.id))
+    maps = (drawer.embed(truth.rgb), drawer.embed_mesh(mesh, rotation))  # (V, C, t, t) each
+    told = [drawer.draw(one) for one in maps]
+    turned = [drawer.draw(one[first], turn) for one in maps]
     nearest = seen.nearest(truth.rgb)
 
-    def own(rgb: np.ndarray) -> Pictures:
-        return Pictures(rgb, contrast(rgb, seen.grey) >= params.threshold)
+    def silhouetted(rgb: np.ndarray, threshold: float) -> Pictures:
+        return Pictures(rgb, contrast(rgb, seen.grey) >= threshold)
 
-    mean = Pictures(seen.mean[None], contrast(seen.mean[None], seen.grey) >= seen.mean_threshold)
-    same = (own(told), mean, Pictures(*seen.read(nearest)))
+    mean = silhouetted(seen.mean[None], seen.mean_threshold)
+    same = (
+        *(silhouetted(rgb, params.threshold) for rgb in told),
+        mean,
+        Pictures(*seen.read(nearest)),
+    )
     others = (
-        own(turned),
+        *(silhouetted(rgb, params.threshold) for rgb in turned),
         mean,
         truth.take(first),
         rolled(truth.take(first), turn),
@@ -115,11 +130,11 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     scores = compare(others, truth.take(second))
     return {
         "rotation": rotation,
-        "told": told,
+        "told": told[0],
         "score": compare(same, truth),
         "turn_view": second.reshape(shape).astype(np.int16),
         "turn_deg": degrees.reshape(shape).astype(np.float32),
-        "turn_told": turned.reshape(*shape, *turned.shape[1:]),
+        "turn_told": turned[0].reshape(*shape, *turned[0].shape[1:]),
         "turn_score": scores.reshape(*shape, *scores.shape[1:]),
     }
 
@@ -181,20 +196,50 @@ def rolled(pictures: Pictures, turn: np.ndarray) -> Pictures:
     return Pictures(_bytes(rgb), mask[:, 0].numpy() >= 0.5)
 
 
-def synthesise(
-    trained: Trained, rgb: np.ndarray, turn: np.ndarray | None, device: str
-) -> np.ndarray:
-    """(N, S, S, 3) uint8 pictures drawn from those (N, S, S, 3) given, after (N, 3, 3) turns."""
-    import torch
+@dataclass(frozen=True)
+class Drawer:
+    """A trained network, asked in parts on its device; tensors are on the CPU."""
 
-    parts = []
-    for start in range(0, len(rgb), _BATCH):
-        part = slice(start, start + _BATCH)
-        rotations = None if turn is None else torch.from_numpy(turn[part].copy()).to(device)
-        images = tensor_of(rgb[part]).to(device)
-        told = trained.system.predict(trained.model, images, trained.params, rotations)
-        parts.append(_bytes(told["picture"].cpu()))
-    return np.concatenate(parts)
+    trained: Trained
+    device: str
+
+    def embed(self, rgb: np.ndarray) -> torch.Tensor:
+        """(N, C, t, t) embeddings of pictures (N, S, S, 3) uint8."""
+        from stages.systems.view_synthesis.model import embed_pictures
+
+        return self._asked(embed_pictures, tensor_of(rgb))
+
+    def embed_mesh(self, mesh: Mesh, rotation: np.ndarray) -> torch.Tensor:
+        """(N, C, t, t) embeddings of a mesh as cameras (N, 3, 3) see it."""
+        import torch
+
+        from stages.raycast import cast
+        from stages.raycast.body import prepare
+        from stages.systems.equivariant.data import RES
+        from stages.systems.spherical_cnn.data import SCALE
+        from stages.systems.view_synthesis.model import embed_maps
+
+        body = prepare(mesh)
+        maps = np.stack([cast(body, RES, matrix=one) for one in rotation])
+        return self._asked(embed_maps, torch.from_numpy(maps) * SCALE)
+
+    def draw(self, maps: torch.Tensor, turn: np.ndarray | None = None) -> np.ndarray:
+        """(N, S, S, 3) uint8 pictures of embeddings (N, C, t, t), after turns (N, 3, 3)."""
+        import torch
+
+        from stages.systems.view_synthesis.model import turned
+
+        if turn is not None:
+            maps = turned(maps, torch.from_numpy(turn))
+        with torch.no_grad():
+            parts = [self.trained.model(p.to(self.device)).cpu() for p in maps.split(_BATCH)]
+        return _bytes(torch.cat(parts).float())
+
+    def _asked(self, embed: Callable[..., torch.Tensor], inputs: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        network: Any = self.trained.model.embedding
+        return torch.cat([embed(network, p.to(self.device)).cpu() for p in inputs.split(_BATCH)])
 
 
 def _bytes(images: torch.Tensor) -> np.ndarray:
@@ -208,11 +253,12 @@ def _others(view: int, views: int, rng: np.random.Generator) -> np.ndarray:
     return drawn + (drawn >= view)
 
 
-def _read(folder: str, item: str) -> Arrays:
+def _read(folder: str, item: str, names: tuple[str, ...] = ()) -> Arrays:
+    """Arrays of an item of the artefact in a folder, all of them without names."""
     path = Path(folder)
     artefact = Artefact(path, path.parent.name, path.name)
     try:
-        return artefact.read(item, ("rgb", "mask", "extrinsics"))
+        return artefact.read(item, names)
     finally:
         artefact.close()
 

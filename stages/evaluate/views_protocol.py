@@ -18,7 +18,7 @@ from stages.evaluate.protocol import known_threshold
 from stages.evaluate.summary import best_threshold
 from stages.evaluate.tables import Row, Table, to_json
 from stages.evaluate.training_views import contrast, grey_of
-from stages.evaluate.views import SAME, STAGE, TURNED, Params, synthesise
+from stages.evaluate.views import SAME, STAGE, TURNED, Drawer, Params
 from stages.stage import Arrays
 from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace, category_of
@@ -27,7 +27,7 @@ from stages.train.run import Run
 _RENDER = "run: crossdim render --preset equivariant-3dof-test"
 _NAMES = ("PSNR", "SSIM", "mask IoU")  # of METRICS
 _BINS = ((0, 60), (60, 120), (120, 180))  # degrees of a turn
-_BY_TURN = (0, 3, 4)  # of TURNED
+_BY_TURN = (0, 1, 4, 5)  # of TURNED
 _NUMBERS = ("score", "turn_deg", "turn_score")
 
 
@@ -75,7 +75,8 @@ def evaluate_views(
     require_fresh(workspace, own, [*data["ids"]["train"], *data["ids"]["val"]])
     params = Params(**vars(run_params(run, [views])))
     source = {"run": str(run.folder), "pictures": str(views.folder), "device": device}
-    sources = dict.fromkeys(ids, source)
+    meshes = {item: a for a in workspace.artefacts("shapes") for item in a.index.items()}
+    sources = {item: {**source, "shapes": str(meshes[item].folder)} for item in ids}
     results = Measurement(STAGE, params, sources, name_of(views)).results(workspace)
     threshold = known_threshold(results, params)
     if threshold is None:
@@ -95,12 +96,12 @@ def evaluate_views(
 
 def _validated_threshold(run: Run, own: Artefact, weights: str, device: str) -> float:
     """Where the silhouettes of the pictures drawn of the validation shapes fit best."""
-    trained = network(str(run.folder), weights, device)
+    drawer = Drawer(network(str(run.folder), weights, device), device)
     grey, scores = grey_of(own), []
     for item in sorted(run.record()["data"]["ids"]["val"]):
         arrays = own.read(item, ("rgb", "mask"))
-        some = slice(trained.params.validation_views)
-        told = synthesise(trained, arrays["rgb"][some], None, device)
+        some = slice(drawer.trained.params.validation_views)
+        told = drawer.draw(drawer.embed(arrays["rgb"][some]))
         scores.append(iou_at_thresholds(contrast(told, grey), arrays["mask"][some] >= 128))
     return best_threshold(np.concatenate(scores))
 
