@@ -20,6 +20,7 @@ from stages import raycast, render
 from stages.evaluate import relpose
 from stages.geometry import cameras
 from stages.photos import keypoints
+from stages.shapes import spec as shapes_spec
 from stages.sphere.rotation import rotate_coefficients
 from stages.sphere.transform import inverse_sht
 from stages.stage import Arrays, ArraySpec
@@ -32,7 +33,8 @@ from tests.sphere.fields import coefficients
 
 SIZE, ROWS = 128, 16
 SPECS: dict[str, Mapping[str, ArraySpec]] = {
-    "views": {name: render.SPEC[name] for name in ("rgb", "extrinsics")},
+    "shapes": shapes_spec.SPEC,
+    "views": {name: render.SPEC[name] for name in ("rgb", "viewpoint", "extrinsics")},
     "spheres": {"map": raycast.SPEC["map"]},
     "keypoints": {name: keypoints.SPEC[name] for name in ("rgb", "viewpoint")},
     "results/relpose": relpose.SPEC,
@@ -78,12 +80,17 @@ class World:
         items = {}
         free = cameras.Ranges(inplane_deg=(-180.0, 180.0))
         for number, item in enumerate(self.ids):
-            extrinsics = cameras.extrinsics(cameras.on_sphere(self.views, rng, free))
+            viewpoint = cameras.on_sphere(self.views, rng, free)
+            extrinsics = cameras.extrinsics(viewpoint)
             rgb = np.zeros((self.views, SIZE, SIZE, 3), np.uint8)
             for view in range(self.views):
                 rgb[view, 0, 0, 0], rgb[view, 0, 1, 0] = number, view
                 self.rotations[number, view] = extrinsics[view, :, :3]
-            items[item] = {"rgb": rgb, "extrinsics": extrinsics.astype(np.float32)}
+            items[item] = {
+                "rgb": rgb,
+                "viewpoint": viewpoint.astype(np.float32),
+                "extrinsics": extrinsics.astype(np.float32),
+            }
         put(self.root, name, items, tag, **params)
 
     def cast(

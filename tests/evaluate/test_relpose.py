@@ -18,10 +18,12 @@ from stages.evaluate.measure import Report
 from stages.evaluate.posed import choose_photos, choose_views
 from stages.evaluate.relpose import SPEC, across, within
 from stages.evaluate.relpose_protocol import evaluate_relpose
+from stages.shapes.spec import labels
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import Run
 from tests.evaluate.conftest import Answering
 from tests.evaluate.made import SIZE, World, equivariant, put, trained
+from tests.systems.test_equivariant_data import letter
 
 BASES = ("instance", "category")
 # World to camera from the front: x stays to the right, -z becomes down, +y forward.
@@ -236,6 +238,15 @@ def test_nothing_to_measure_on(tmp_path: Path) -> None:
         measure(world, world.run("equivariant", test=[]), "own")
     with pytest.raises(InputError, match="none of the 1 test shapes"):
         measure(world, world.run("equivariant", test=["chair/gone"]), "own")
+
+
+def test_stale_views_are_refused(world: World) -> None:
+    # the views are not those that the stage makes of these shapes now
+    mesh = {**letter().to_arrays(), **labels("test", "", "", "")}
+    put(world.root, "shapes/made", dict.fromkeys(world.ids, mesh))
+    with pytest.raises(InputError, match="views/test is stale for 5 shapes") as caught:
+        measure(world, world.run("equivariant"))
+    assert caught.value.hint.startswith("run: crossdim render --size 128")
 
 
 def test_shapes_without_views_are_counted(world: World, answering: Answering) -> None:
