@@ -89,6 +89,8 @@ def embedded(
     run: str, folder: str, device: str, params: RunParams, ids: tuple[str, ...]
 ) -> dict[str, Any]:
     """Embeddings (C, t, t) of canonical meshes by id, by the network that pictures follow."""
+    if not ids:
+        return {}
     artefact = Artefact(Path(folder), Path(folder).parent.name, Path(folder).name)
     trained = network(run, params.weights, device)
     maps = np.concatenate([artefact.read(item, ("map",))["map"] for item in ids])  # (S, 1, n, n)

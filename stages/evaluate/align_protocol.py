@@ -10,7 +10,7 @@ from stages.evaluate.align import STAGE
 from stages.evaluate.angles import angle_tables
 from stages.evaluate.answers import METHODS
 from stages.evaluate.measure import Measurement, Report, Show, about, evaluate, run_params, usable
-from stages.evaluate.posed import choose_items, name_of, same_kind
+from stages.evaluate.posed import by_kind, choose_items, kind_of, name_of
 from stages.evaluate.tables import Table, to_json
 from stages.store.workspace import Artefact, Workspace
 from stages.train.inputs import choose_variant
@@ -54,7 +54,7 @@ def evaluate_align(
     """
     pictures, spheres = against
     ids, left_out = choose_items(workspace, run, pictures)
-    meshes = _meshes(workspace, run, spheres) if spheres else []
+    meshes = by_kind(_meshes(workspace, run, spheres)) if spheres else {}
     params = run_params(run, [a for a in against if a is not None])
     common = {
         "run": str(run.folder),
@@ -62,7 +62,7 @@ def evaluate_align(
         "spheres": str(spheres.folder) if spheres else "",
         "device": device,
     }
-    sources = {item: {**common, "ids": same_kind(item, meshes)} for item in ids}
+    sources = {item: {**common, "ids": meshes.get(kind_of(item), [])} for item in ids}
     titles = TITLES if spheres else REGRESSED
 
     def tell(results: Artefact) -> tuple[tuple[Table, ...], dict[str, Any]]:

@@ -18,7 +18,6 @@ from stages.errors import InputError
 from stages.evaluate.answers import network, pictures, say
 from stages.evaluate.measure import RunParams, usable
 from stages.geometry.cameras import extrinsics
-from stages.registry import DERIVED
 from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace, category_of
 from stages.train.run import Run
@@ -102,8 +101,7 @@ def choose_items(workspace: Workspace, run: Run, artefact: Artefact) -> Chosen:
         raise InputError(
             f"{artefact.name} shows none of the {len(test)} test shapes of {run.name}", _RENDER
         )
-    if artefact.stage in DERIVED:
-        require_fresh(workspace, artefact, ids)
+    require_fresh(workspace, artefact, ids)
     return Chosen(ids, len(test) - len(ids))
 
 
@@ -112,10 +110,17 @@ def _is_posed(artefact: Artefact, item: str) -> bool:
     return bool(np.isfinite(artefact.read(item, ("viewpoint",))["viewpoint"][:3]).all())
 
 
-def same_kind(item: str, ids: Sequence[str]) -> list[str]:
-    """Those of `ids` that are of the item's category, by whatever name."""
-    kind = canonical(category_of(item))
-    return [other for other in ids if canonical(category_of(other)) == kind]
+def kind_of(item: str) -> str:
+    """The category of an item, by the name that stands for all its names."""
+    return canonical(category_of(item))
+
+
+def by_kind(ids: Sequence[str]) -> dict[str, list[str]]:
+    """The ids of each kind, in their order."""
+    kinds: dict[str, list[str]] = {}
+    for item in ids:
+        kinds.setdefault(kind_of(item), []).append(item)
+    return kinds
 
 
 class Answers(NamedTuple):

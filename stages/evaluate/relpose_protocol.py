@@ -7,7 +7,7 @@ from typing import Any
 from stages.evaluate.angles import angle_tables
 from stages.evaluate.answers import METHODS
 from stages.evaluate.measure import Measurement, Report, Show, about, evaluate, run_params
-from stages.evaluate.posed import choose_items, choose_views, name_of, same_kind
+from stages.evaluate.posed import by_kind, choose_items, choose_views, kind_of, name_of
 from stages.evaluate.relpose import STAGE
 from stages.evaluate.tables import Table, to_json
 from stages.store.workspace import Artefact, Workspace
@@ -28,7 +28,8 @@ def evaluate_relpose(
     ids, left_out = choose_items(workspace, run, pictures)
     params = run_params(run, [pictures])
     common = {"run": str(run.folder), "pictures": str(pictures.folder), "device": device}
-    sources = {item: {**common, "ids": same_kind(item, ids)} for item in ids}
+    kinds = by_kind(ids)
+    sources = {item: {**common, "ids": kinds[kind_of(item)]} for item in ids}
 
     def tell(results: Artefact) -> tuple[tuple[Table, ...], dict[str, Any]]:
         tables = angle_tables(results, ids, METHODS[run.system], TITLES)

@@ -98,6 +98,18 @@ def test_photos_are_aligned_with_the_meshes_of_others(world: World, answering: A
     assert len(shapes) == 3 * 3
 
 
+def test_photos_without_meshes_of_their_kind(world: World, answering: Answering) -> None:
+    photos(world, {**ANNOTATED, "chair/6": [0.0, 20.0, 0.0, 3.0]})
+    answering(equivariant(world))
+    workspace = Workspace(world.root)
+    run = world.run("equivariant", test=["airplane/a", "airplane/b"])  # it knows chairs, too
+    (real,) = choose_photos(workspace, ["real"])
+    against = Against(real, choose_spheres(workspace, None, run))
+    report = evaluate_align(workspace, run, against, "cpu", False, lambda progress: None)
+    assert report.summary["items"] == 4
+    assert set(report.summary["tables"]["category"]["refined: acc@15"]) == {"aeroplane"}
+
+
 def test_other_meshes_are_measured_anew(world: World, answering: Answering) -> None:
     answering(equivariant(world))
     run = world.run("equivariant")
