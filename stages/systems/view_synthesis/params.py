@@ -37,7 +37,10 @@ class Params:
     loss: Literal["l2", "l1"] = option("l2", "mean squared or absolute difference of pixels")
     batch: int = option(8, "views a step", low=2)
     steps: int = option(200_000, "optimiser steps", low=1)
-    lr: float = option(1e-3, "learning rate of Adam", low=0)
+    lr: float = option(3e-4, "learning rate of Adam", low=0)
+    schedule: Literal["drops", "cosine"] = option(
+        "drops", "learning rate over the steps: divided by 5 where the paper does, or to 0"
+    )
     roll: bool = option(True, "turn pictures about the optical axis, with their embeddings")
     flip: bool = option(True, "mirror half of the pictures, with their embeddings")
     validation_views: int = option(8, "views of each shape that are validated on", low=1)
@@ -55,6 +58,7 @@ _SMALL = dataclasses.replace(
     blocks=1,
     latent=512,
     steps=16_000,
+    schedule="cosine",
     validate_every=1000,
     precision="bf16",
 )
