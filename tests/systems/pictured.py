@@ -1,11 +1,15 @@
-"""Small coloured shapes as the stage `views` draws them, for tests of systems that see pictures."""
+"""Small coloured shapes as the stage `views` draws them, for tests of systems that see pictures;
+and what their losses are told of a step.
+"""
 
 from __future__ import annotations
 
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import torch
 
 from stages import render
 from stages.geometry.mesh import Mesh
@@ -55,3 +59,9 @@ def stool_views() -> dict[str, np.ndarray]:
         ambient=0.9,
         directional=0.0,
     )
+
+
+def context(step: int = 0, seed: int = 0) -> SimpleNamespace:
+    """What `losses` is told: the step, and a generator of its own."""
+    generator = torch.Generator().manual_seed(seed)
+    return SimpleNamespace(step=step, steps=1, training=True, generator=generator)

@@ -22,8 +22,7 @@ from stages.systems.keypointnet.objective import cameras_of
 from stages.train.context import TrainOptions
 from stages.train.loop import train
 from stages.train.run import About, Run, Selection, create_run, load_model
-from tests.systems.pictured import MARKER, drawn, marked, stool_views
-from tests.systems.test_keypointnet import context
+from tests.systems.pictured import MARKER, context, drawn, marked, stool_views
 
 PARAMS = dataclasses.replace(
     keypointnet.PRESETS["tiny"],

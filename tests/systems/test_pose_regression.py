@@ -22,8 +22,7 @@ from stages.systems import pose_regression
 from stages.systems.pose_regression.data import Views, augment
 from stages.systems.pose_regression.model import geodesic, root_mean_square
 from stages.train.run import find_run, load_model
-from tests.systems.pictured import stool, stool_views
-from tests.systems.test_keypointnet import context
+from tests.systems.pictured import context, stool, stool_views
 
 PRESETS = pose_regression.PRESETS
 PARAMS = dataclasses.replace(
@@ -256,7 +255,7 @@ def test_systems_that_see_pictures_train_through_the_command_line(
     images = torch.rand(2, 3, 128, 128)
     for system, small, key, shape in (
         ("pose-regression", "--width 4 --latent 16", "rotation", (2, 3, 3)),
-        ("keypointnet", "--filters 4 --keypoints 5", "keypoints", (2, 5, 3)),
+        ("keypointnet", "--filters 8 --keypoints 5", "keypoints", (2, 5, 3)),
     ):
         code, out, err = crossdim(f"train {system} {short} {small} --views seen", workspace)
         assert (code, err) == (0, "")
