@@ -14,7 +14,7 @@ from stages.registry import DERIVED, SOURCES
 from stages.stage import Attachment, Stage, params_json
 from stages.store.fingerprint import bucket_count, bucket_of, item_fingerprint
 from stages.store.index import Index
-from stages.store.shard import ShardKey, make_key
+from stages.store.shard import ShardKey, make_key, params_of
 from stages.store.workspace import Artefact, Workspace, category_of, select_categories
 
 _SHARD_ITEMS = 64
@@ -220,6 +220,22 @@ def compare(index: Index, wanted: Mapping[str, Work], version: int) -> State:
     return State(tuple(fresh), failed, stale, tuple(missing), extra)
 
 
+def _of_others(artefact: Artefact, there: ShardKey, wanted: ShardKey) -> InputError:
+    """What to say of an artefact of this name that holds something else."""
+    old, new = params_of(there), params_of(wanted)
+    common = {name for name in old if name in new}
+    if there.seed == wanted.seed and all(old[name] == new[name] for name in common):
+        unknown = ", ".join(sorted({*old, *new} - common))
+        return InputError(
+            f"{artefact.name} was made by another version of crossdim, which differs in {unknown}",
+            f"remove {artefact.folder}: it has to be made anew",
+        )
+    return InputError(
+        f"{artefact.name} was made with other parameters: {there.params}",
+        "give this one another name, or remove that folder",
+    )
+
+
 def make_plan(
     stage: Stage,
     params: Any,
@@ -235,10 +251,7 @@ def make_plan(
         buckets = bucket_count(len(wanted))
     key = make_key(stage.name, stage.version, params_json(params), seed, buckets)
     if index.key and (index.key.params, index.key.seed) != (key.params, key.seed):
-        raise InputError(
-            f"{artefact.name} was made with other parameters: {index.key.params}",
-            "give this one another name, or remove that folder",
-        )
+        raise _of_others(artefact, index.key, key)
     state = compare(index, wanted, stage.version)
     todo = [*state.missing, *state.stale, *(state.failed if retry_failed else ())]
     by_bucket: dict[int, list[Work]] = {}

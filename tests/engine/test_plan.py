@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from stages.engine.plan import Request, Selection
+from stages.engine.plan import Request, Selection, make_plan
 from stages.engine.pools import Limits
 from stages.engine.runner import execute, in_slice
 from stages.engine.status import slices_of
-from stages.errors import UsageError
+from stages.errors import InputError, UsageError
 from stages.store.fingerprint import bucket_of
 from stages.store.index import MANIFEST, verify
 from tests.engine import fake
@@ -95,3 +96,16 @@ def test_what_was_asked_is_kept_once(tmp_path: Path) -> None:
     assert ask(Selection(("toy",))) == both
     fake.run(tmp_path, IDS)  # that which is not asked by name is forgotten by nobody
     assert fake.artefact_of(tmp_path).index.extra["asked"] == both
+
+
+def test_an_artefact_of_an_older_version_says_so(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Grown(fake.Params):
+        added: int = 3
+
+    fake.run(tmp_path, IDS[:2])
+    artefact = fake.artefact_of(tmp_path)
+    with pytest.raises(InputError, match="another version of crossdim, which differs in added"):
+        make_plan(fake.STAGE, Grown(), 0, artefact, {})
+    with pytest.raises(InputError, match="made with other parameters"):
+        make_plan(fake.STAGE, fake.Params(), 1, artefact, {})
