@@ -104,7 +104,9 @@ def run_on_ray(job: Job, work: Iterable[Work], limits: Limits) -> Results:
                     waiting[task.remote(job, one, limits, _versions())] = one
                 if not waiting:
                     break
-                done, _ = ray.wait(list(waiting), num_returns=1, timeout=_RECOUNT_SECONDS)
+                ray.wait(list(waiting), num_returns=1, timeout=_RECOUNT_SECONDS)
+                # all that are there, so that looking costs little however many are in flight
+                done, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
                 for reference in done:
                     yield _answer(ray, reference, waiting.pop(reference), job, limits)
         finally:

@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -27,8 +27,9 @@ from stages.store.index import Index, discard_damaged, save_index
 from stages.store.shard import Encoded, Failure, build_shard, shard_name
 
 # Shards that the manifest does not know are hashed by all who load the index, so in a long run it
-# is written now and then.
+# is written now and then, but never so often that the run waits for it.
 _SAVE_SECONDS = 60
+_SAVE_SHARE = 0.05
 _NO_REQUEST = Request()
 
 
@@ -68,7 +69,7 @@ def execute(
     asked = [one for one in _asked(request) if one not in index.extra.get("asked", [])]
     if not plan.tasks and not asked and request.origin is None and index.saved:
         return outcome
-    start = saved = time.monotonic()
+    start = time.monotonic()
     make_folder(folder)
     sweep(folder)
     discard_damaged(folder, index.damaged)
@@ -76,20 +77,10 @@ def execute(
         # before the work: `status`, and slices with less to do, must count as this run does
         save_index(folder, _origin(request), asked, plan.key.buckets)
     job = Job.of(stage, params, plan.key.seed)
+    work = (one for task in plan.tasks for one in task.work)
     try:
-        collector = _Collector(plan)
-        work = (one for task in plan.tasks for one in task.work)
         with contextlib.closing(pools.run(job, work, limits, stage.untrusted)) as results:
-            for result in results:
-                collector.take(result)
-                outcome.done += isinstance(result, Encoded)
-                if isinstance(result, Failure):
-                    outcome.failures[result.id] = result.reason
-                failed = len(outcome.failures)
-                on_progress(Progress(outcome.done + failed, plan.todo, failed))
-                if time.monotonic() - saved > _SAVE_SECONDS:
-                    save_index(folder)
-                    saved = time.monotonic()
+            _collect(results, plan, outcome, on_progress)
     except BaseException:
         outcome.seconds = time.monotonic() - start
         with contextlib.suppress(CrossdimError):  # the first error is the one to tell
@@ -98,6 +89,28 @@ def execute(
     outcome.seconds = time.monotonic() - start
     save_index(folder, _extra(outcome, request))
     return outcome
+
+
+def _collect(
+    results: Iterable[Result],
+    plan: Plan,
+    outcome: Outcome,
+    on_progress: Callable[[Progress], None],
+) -> None:
+    """Turn results into shards, and now and then into a manifest."""
+    collector, total = _Collector(plan), plan.todo
+    save_at = time.monotonic() + _SAVE_SECONDS
+    for result in results:
+        collector.take(result)
+        outcome.done += isinstance(result, Encoded)
+        if isinstance(result, Failure):
+            outcome.failures[result.id] = result.reason
+        failed = len(outcome.failures)
+        on_progress(Progress(outcome.done + failed, total, failed))
+        if (now := time.monotonic()) > save_at:
+            save_index(plan.artefact.folder)
+            took = time.monotonic() - now
+            save_at = now + took + max(_SAVE_SECONDS, took / _SAVE_SHARE)
 
 
 class _Collector:

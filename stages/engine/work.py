@@ -16,7 +16,7 @@ from stages.store.reader import OpenShards, read_row
 from stages.store.shard import encode_item
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Work:
     """An item to process: where its inputs are, not what they hold."""
 

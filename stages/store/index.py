@@ -32,7 +32,7 @@ _LOCK_SECONDS = 60
 _SHARD = re.compile(r"shard-(\d{4})-([0-9a-f]{32})\.h5")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """Where an item is, or why it failed (`reason` not empty)."""
 

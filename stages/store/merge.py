@@ -18,7 +18,7 @@ import h5py
 from stages.errors import CrossdimError, InputError
 from stages.store.commit import Sink, commit_stream
 from stages.store.index import Entry, is_intact
-from stages.store.shard import LIBVER, Failure, ShardKey, copy_item, write_head
+from stages.store.shard import LIBVER, Copier, Failure, ShardKey, write_head
 from stages.store.untrusted import open_readonly
 from stages.store.workspace import Artefact, select_categories
 
@@ -94,6 +94,7 @@ def _fill(
     done = 0
     with h5py.File(sink, "w", libver=LIBVER) as target:
         write_head(target, key, [(i, entry.fingerprint) for i, entry in items.items()], failures)
+        copier = Copier(target, len(items))
         for name in sorted(rows):
             if not is_intact(folder / name, name):
                 raise InputError(
@@ -101,8 +102,7 @@ def _fill(
                     "run: crossdim clean, then make the artefact again",
                 )
             with open_readonly(folder / name, "shard") as source:
-                for row, place in sorted(rows[name]):
-                    copy_item(source, row, target, place, len(items))
-                    sink.check()
+                copier.copy(source, sorted(rows[name]))
+            sink.check()
             done += len(rows[name])
             on_progress(done, len(items))

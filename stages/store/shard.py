@@ -175,9 +175,10 @@ def build_shard(key: ShardKey, items: Sequence[Encoded], failures: Sequence[Fail
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=LIBVER) as file:
         write_head(file, key, [(item.id, item.fingerprint) for item in items], failures)
+        copier = Copier(file, len(items))
         for row, item in enumerate(items):
             with h5py.File(io.BytesIO(item.data), "r") as source:
-                copy_item(source, 0, file, row, len(items))
+                copier.copy(source, [(0, row)])
     return buffer.getvalue()
 
 
@@ -201,29 +202,51 @@ def extract_item(source: h5py.File, row: int) -> bytes:
     """One item of a shard as a one-item file, as `encode_item` gives it; nothing is decoded."""
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=LIBVER) as file:
-        copy_item(source, row, file, 0, 1)
+        Copier(file, 1).copy(source, [(row, 0)])
     return buffer.getvalue()
 
 
-def copy_item(source: h5py.File, row: int, target: h5py.File, place: int, count: int) -> None:
-    """Copy one item's compressed chunks from `row` of `source` to `place` of `target`."""
-    for name, member in source.items():
-        if name in RESERVED:
-            continue
-        if isinstance(member, h5py.Group):
-            source.copy(member[f"{row:06d}"], target.require_group(name), name=f"{place:06d}")
-            continue
-        if name not in target:
-            _like(target, name, member, count)
-        elif _form(member) != _form(target[name]):
+class Copier:
+    """Copies the compressed chunks of items into `target`, a file of `count` items."""
+
+    def __init__(self, target: h5py.File, count: int) -> None:
+        self._target, self._count = target, count
+        self._made: dict[str, tuple[h5py.h5d.DatasetID, tuple[str, tuple[int, ...]]]] = {}
+        self._groups: dict[str, h5py.Group] = {}
+
+    def copy(self, source: h5py.File, rows: Sequence[tuple[int, int]]) -> None:
+        """Copy items of `source`; `rows` are pairs of a row there and the row here.
+
+        Raises CrossdimError where an array has another dtype or shape than that of other items.
+        """
+        for name, member in source.items():
+            if name in RESERVED:
+                continue
+            if isinstance(member, h5py.Group):
+                group = self._groups.get(name) or self._target.require_group(name)
+                self._groups[name] = group
+                for there, here in rows:
+                    h5py.h5o.copy(member.id, b"%06d" % there, group.id, b"%06d" % here)
+            else:
+                made = self._like(name, member)
+                origin = (0,) * (member.ndim - 1)
+                for there, here in rows:
+                    mask, chunk = member.id.read_direct_chunk((there, *origin))
+                    made.write_direct_chunk((here, *origin), chunk, mask)
+
+    def _like(self, name: str, member: h5py.Dataset) -> h5py.h5d.DatasetID:
+        """The dataset `name` of the target, created as `member` is when it is the first."""
+        form = _form(member)
+        if name not in self._made:
+            self._made[name] = (_like(self._target, name, member, self._count).id, form)
+        made, wanted = self._made[name]
+        if form != wanted:
             raise CrossdimError(
-                f"array {name} of stage {_stage_of(target)} is {_form(member)} for one item and "
-                f"{_form(target[name])} for another",
+                f"array {name} of stage {_stage_of(self._target)} is {form} for one item and "
+                f"{wanted} for another",
                 "mark it ragged in the SPEC of that stage",
             )
-        origin = (0,) * (member.ndim - 1)
-        mask, chunk = member.id.read_direct_chunk((row, *origin))
-        target[name].id.write_direct_chunk((place, *origin), chunk, mask)
+        return made
 
 
 def _form(dataset: h5py.Dataset) -> tuple[str, tuple[int, ...]]:
@@ -236,7 +259,7 @@ def _stage_of(file: h5py.File) -> str:
     return bytes(file.attrs["stage"]).decode()
 
 
-def _like(target: h5py.File, name: str, source: h5py.Dataset, count: int) -> None:
+def _like(target: h5py.File, name: str, source: h5py.Dataset, count: int) -> h5py.Dataset:
     """Create `name` as `source` is, for `count` items."""
     created = target.create_dataset(
         name,
@@ -249,6 +272,7 @@ def _like(target: h5py.File, name: str, source: h5py.Dataset, count: int) -> Non
         compression_opts=source.compression_opts,
     )
     created.attrs.update(source.attrs)
+    return created
 
 
 def _strings(file: h5py.File, name: str, values: Sequence[str]) -> None:

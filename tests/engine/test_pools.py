@@ -109,6 +109,7 @@ def test_a_long_run_writes_the_manifest_now_and_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stages.engine.runner._SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("stages.engine.runner._SAVE_SHARE", float("inf"))
     artefact = fake.artefact_of(tmp_path)
     known: list[int] = []
 

@@ -47,7 +47,7 @@ def drive(kind: str, root: Path) -> dict[str, Any]:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
