@@ -57,13 +57,18 @@ def test_twenty_kills_of_voxelize(shapes: Path, tmp_path: Path) -> None:
     moments = random.Random(0)
     root = Path(shutil.copytree(shapes, tmp_path / "killed"))
     hits = 0
-    for number in range(KILLS):
+    for number in range(2 * KILLS):
+        if hits == KILLS:
+            break
         if len(shards(root)) >= len(expected) - 1:  # little left to disturb: begin again
             shutil.rmtree(root / "voxels")
         before = shards(root)
         process = start(root)
         time.sleep(moments.uniform(0.3, 1.0) * length)
-        hits += process.poll() is None
+        if process.poll() is None:
+            hits += 1
+        else:  # beside other load the first run was slower than this one
+            length *= 0.8
         with contextlib.suppress(ProcessLookupError):
             if number % 2:
                 os.killpg(process.pid, signal.SIGKILL)
