@@ -11,7 +11,8 @@ from crossdim_cli.command import Session, add_command, argument, param
 from crossdim_cli.output import table
 from crossdim_cli.slices import ranges
 from stages.errors import InputError, UsageError
-from stages.store.index import MANIFEST, verify
+from stages.store.index import verify
+from stages.store.manifest import MANIFEST
 from stages.store.workspace import Artefact, Workspace
 
 _COLUMNS = ("artefact", "items", "fresh", "stale", "missing", "failed", "why")

@@ -17,7 +17,8 @@ from pathlib import Path
 from stages.engine.status import artefact_status
 from stages.errors import InputError
 from stages.store.commit import commit_bytes, stale_temporaries
-from stages.store.index import Index, damaged_shards, discard_damaged, remove_shards
+from stages.store.index import damaged_shards, discard_damaged, remove_shards
+from stages.store.manifest import Index
 from stages.store.reader import read_content
 from stages.store.shard import Encoded, Failure, build_shard, extract_item, shard_name
 from stages.store.untrusted import open_readonly

@@ -13,7 +13,7 @@ from stages.errors import InputError, UsageError
 from stages.registry import DERIVED, SOURCES
 from stages.stage import Attachment, Stage, params_json
 from stages.store.fingerprint import bucket_count, bucket_of, item_fingerprint
-from stages.store.index import Index
+from stages.store.manifest import Index
 from stages.store.shard import ShardKey, make_key, params_of
 from stages.store.workspace import Artefact, Workspace, category_of, select_categories
 

@@ -23,7 +23,8 @@ from stages.engine.work import Job
 from stages.errors import CrossdimError
 from stages.stage import Stage
 from stages.store.commit import commit_bytes, make_folder, sweep
-from stages.store.index import Index, discard_damaged, save_index
+from stages.store.index import discard_damaged, save_index
+from stages.store.manifest import Index
 from stages.store.shard import Encoded, Failure, build_shard, shard_name
 
 # Shards that the manifest does not know are hashed by all who load the index, so in a long run it

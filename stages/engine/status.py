@@ -20,7 +20,7 @@ from stages.engine.work import Work
 from stages.errors import CrossdimError, InputError
 from stages.registry import DERIVED, SOURCES
 from stages.stage import Stage, differing, params_from_json
-from stages.store.index import Index
+from stages.store.manifest import Index
 from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace, category_of
 

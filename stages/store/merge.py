@@ -17,7 +17,8 @@ import h5py
 
 from stages.errors import CrossdimError, InputError
 from stages.store.commit import Sink, commit_stream
-from stages.store.index import Entry, is_intact
+from stages.store.index import is_intact
+from stages.store.manifest import Entry
 from stages.store.shard import LIBVER, Copier, Failure, ShardKey, write_head
 from stages.store.untrusted import open_readonly
 from stages.store.workspace import Artefact, select_categories

@@ -11,7 +11,8 @@ from pathlib import Path
 from stages.errors import InputError, UsageError
 from stages.stage import Arrays
 from stages.store.fingerprint import safe_name
-from stages.store.index import Entry, Index, load_index
+from stages.store.index import load_index
+from stages.store.manifest import Entry, Index
 from stages.store.reader import OpenShards, read_row
 
 

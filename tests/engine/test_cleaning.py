@@ -14,7 +14,8 @@ from stages.engine.cleaning import Rubbish, find_rubbish, remove
 from stages.engine.pools import Limits
 from stages.errors import InputError
 from stages.store import commit
-from stages.store.index import MANIFEST, load_index, verify
+from stages.store.index import load_index, verify
+from stages.store.manifest import MANIFEST
 from stages.store.shard import Failure, build_shard, make_key, shard_name
 from stages.store.workspace import Artefact, Workspace
 from tests.engine import attaching, fake

@@ -13,7 +13,8 @@ from stages.engine.runner import execute, in_slice
 from stages.engine.status import slices_of
 from stages.errors import InputError, UsageError
 from stages.store.fingerprint import bucket_of
-from stages.store.index import MANIFEST, verify
+from stages.store.index import verify
+from stages.store.manifest import MANIFEST
 from tests.engine import fake
 from tests.store.cache import read_all, same
 

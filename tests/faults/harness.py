@@ -26,7 +26,8 @@ from stages.engine import pools, runner, work
 from stages.engine.work import Job, Work
 from stages.errors import CrossdimError
 from stages.store import commit, index
-from stages.store.index import MANIFEST, load_index, verify
+from stages.store.index import load_index, verify
+from stages.store.manifest import MANIFEST
 from stages.store.reader import ShardContent, read_content
 from tests.engine import fake
 from tests.faults.faulty_os import ALWAYS, DEADLY, MODES, TEAR, FaultyOs

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from stages.errors import InputError
-from stages.store.index import MANIFEST, load_index, verify
+from stages.store.index import load_index, verify
+from stages.store.manifest import MANIFEST
 from stages.store.shard import Encoded, build_shard, encode_item, make_key, shard_name
 from stages.store.workspace import Artefact
 from tests.engine import fake

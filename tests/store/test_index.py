@@ -13,7 +13,8 @@ from filelock import FileLock
 from stages.engine.plan import make_plan
 from stages.errors import CrossdimError, InputError
 from stages.store import index as index_module
-from stages.store.index import MANIFEST, load_index, save_index, verify
+from stages.store.index import load_index, save_index, verify
+from stages.store.manifest import MANIFEST
 from stages.store.workspace import Artefact
 from tests.engine import fake
 from tests.faults.harness import lasting, snapshot
