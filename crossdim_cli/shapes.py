@@ -18,10 +18,11 @@ from crossdim_cli.command import (
     params_options,
 )
 from crossdim_cli.output import table
-from crossdim_cli.stage import ImportOptions, add_import, engine_options, run_stage
+from crossdim_cli.stage import ImportOptions, Narrow, add_import, engine_options, run_stage
 from stages import registry
 from stages.engine.plan import Request, Selection
 from stages.engine.sources import select, wanted_from_sources
+from stages.engine.work import Work
 from stages.errors import InputError
 from stages.geometry.frames import AXES
 from stages.shapes import importing
@@ -93,7 +94,11 @@ def _register_generate(app: typer.Typer) -> None:
         selection = Selection(tuple(options["category"]), limit=options["count"])
         ids = select(list_sources(origin), selection)
         params = params_from(stage.params, options)
-        wanted = wanted_from_sources(stage, params, options["seed"], {i: {} for i in ids})
+
+        def wanted(narrow: Narrow) -> dict[str, Work]:
+            chosen: dict[str, dict[str, Any]] = {item: {} for item in narrow(ids)}
+            return wanted_from_sources(stage, params, options["seed"], chosen)
+
         variant = stage.variant(params) + (f"-seed{options['seed']}" if options["seed"] else "")
         run_stage(session, stage, params, variant, wanted, Request(selection, origin))
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import typer
 
@@ -23,10 +23,10 @@ from crossdim_cli.command import (
 )
 from crossdim_cli.slices import slice_of
 from stages import registry
-from stages.engine.plan import Plan, Request, Selection, make_plan, wanted_from_inputs
+from stages.engine.plan import Plan, Planner, Request, Selection, wanted_from_inputs
 from stages.engine.pools import Limits
 from stages.engine.ray_cluster import require_ray
-from stages.engine.runner import Outcome, Progress, execute, in_slice
+from stages.engine.runner import Outcome, Progress, execute
 from stages.engine.sources import select, wanted_from_sources, with_digests
 from stages.engine.work import Work
 from stages.stage import Stage
@@ -34,6 +34,8 @@ from stages.store.fingerprint import safe_name
 
 _SHOWN_FAILURES = 20
 _PRESET = "preset"
+# Of all ids that are wanted, those that this command has to look at: its slice.
+Narrow: TypeAlias = Callable[[list[str]], list[str]]
 
 
 def add_derived(app: typer.Typer, command: str, stage: Stage, help: str) -> None:
@@ -46,7 +48,11 @@ def add_derived(app: typer.Typer, command: str, stage: Stage, help: str) -> None
         stage.check(params)
         sources = {"shapes": options["source"]} if options["source"] else {}
         selection = Selection(tuple(options["category"]), sources, options["limit"])
-        wanted = wanted_from_inputs(stage, params, options["seed"], session.workspace, selection)
+
+        def wanted(narrow: Narrow) -> dict[str, Work]:
+            seed, workspace = options["seed"], session.workspace
+            return wanted_from_inputs(stage, params, seed, workspace, selection, narrow)
+
         variant = options["name"] or stage.variant(params)
         run_stage(session, stage, params, variant, wanted, Request(selection))
 
@@ -99,8 +105,12 @@ def add_import(
         sources = stage.list_sources(origin)  # type: ignore[misc]
         categories = tuple(more.category(word) for word in options["category"])
         selection = Selection(categories, limit=options["limit"])
-        chosen = with_digests(stage, {i: sources[i] for i in select(sources, selection)})
-        wanted = wanted_from_sources(stage, params, 0, chosen)
+        ids = select(sources, selection)
+
+        def wanted(narrow: Narrow) -> dict[str, Work]:
+            chosen = with_digests(stage, {i: sources[i] for i in narrow(ids)})
+            return wanted_from_sources(stage, params, 0, chosen)
+
         suffix = stage.variant(params).removeprefix("imported")
         name = safe_name(options["name"] or _source_name(path), "source name") + suffix
         run_stage(session, stage, params, name, wanted, Request(selection, origin))
@@ -150,16 +160,19 @@ def run_stage(
     stage: Stage,
     params: Any,
     variant: str,
-    wanted: Mapping[str, Work],
+    wanted: Callable[[Narrow], Mapping[str, Work]],
     request: Request,
 ) -> None:
-    """Plan and run a stage, show what came of it; exit code 1 if any wanted item failed."""
+    """Plan and run a stage, show what came of it; exit code 1 if any wanted item failed.
+
+    `wanted` gives the work on the ids that its argument leaves of all.
+    """
     options = session.options
     artefact = session.workspace.artefact(stage.name, variant)
-    plan = make_plan(stage, params, options["seed"], artefact, wanted, options["retry_failed"])
     part = slice_of(options["slice"])
-    if part:
-        plan = in_slice(plan, *part)
+    planner = Planner(stage, params, options["seed"], artefact)
+    work = wanted(lambda ids: planner.narrow(ids, part))
+    plan = planner.plan(work, options["retry_failed"])
     if options["dry_run"]:
         _show_plan(session, plan)
         return

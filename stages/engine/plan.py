@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -101,15 +102,22 @@ class Plan:
 
 
 def wanted_from_inputs(
-    stage: Stage, params: Any, seed: int, workspace: Workspace, selection: Selection
+    stage: Stage,
+    params: Any,
+    seed: int,
+    workspace: Workspace,
+    selection: Selection,
+    narrow: Callable[[list[str]], list[str]] = lambda ids: ids,
 ) -> dict[str, Work]:
     """The items that the input artefacts offer, with the fingerprints expected of them.
 
+    `narrow` picks those to look at from all that are selected, see `Planner`.
     Raises InputError when an input stage has made nothing yet, or two of its variants hold the
     same id; UsageError for an unknown category.
     """
     offers = _offers(stage, workspace, selection.variants)
-    return _work(stage, params, seed, workspace, offers, selection.choose(_common(offers)))
+    ids = narrow(selection.choose(_common(offers)))
+    return _work(stage, params, seed, workspace, offers, ids)
 
 
 def wanted_again(
@@ -236,6 +244,47 @@ def _of_others(artefact: Artefact, there: ShardKey, wanted: ShardKey) -> InputEr
     )
 
 
+class Planner:
+    """Plans a run on an artefact, or on one of several parts of it: whole buckets of its items.
+
+    `narrow` is told all ids that are wanted, and gives back those of the part: for these alone
+    files have to be read and fingerprints made. `plan` then takes their work. Parts of one set of
+    ids never overlap, whatever each of them finds in the cache.
+    """
+
+    def __init__(self, stage: Stage, params: Any, seed: int, artefact: Artefact) -> None:
+        self._stage, self._artefact = stage, artefact
+        self._key = make_key(stage.name, stage.version, params_json(params), seed, 0)
+        there = artefact.index.key
+        if there and (there.params, there.seed) != (self._key.params, self._key.seed):
+            raise _of_others(artefact, there, self._key)
+
+    def narrow(self, ids: Sequence[str], part: tuple[int, int] | None = None) -> list[str]:
+        """Those of the ids that belong to part `i, n`, 0 <= i < n; all of them for None."""
+        there = self._artefact.index.key
+        buckets = there.buckets if there else 0
+        if len(ids) > buckets * _SHARD_ITEMS:  # new, or it has outgrown them
+            buckets = bucket_count(len(ids))
+        self._key = dataclasses.replace(self._key, buckets=buckets)
+        if part is None:
+            return list(ids)
+        return [item for item in ids if bucket_of(item, buckets) % part[1] == part[0]]
+
+    def plan(self, wanted: Mapping[str, Work], retry_failed: bool = False) -> Plan:
+        """What is to be done so that the artefact holds these items, fresh."""
+        state = compare(self._artefact.index, wanted, self._stage.version)
+        todo = [*state.missing, *state.stale, *(state.failed if retry_failed else ())]
+        by_bucket: dict[int, list[Work]] = {}
+        for item in sorted(todo):
+            by_bucket.setdefault(bucket_of(item, self._key.buckets), []).append(wanted[item])
+        tasks = tuple(
+            ShardTask(bucket, tuple(work[start : start + _SHARD_ITEMS]))
+            for bucket, work in sorted(by_bucket.items())
+            for start in range(0, len(work), _SHARD_ITEMS)
+        )
+        return Plan(self._artefact, self._key, state, tasks)
+
+
 def make_plan(
     stage: Stage,
     params: Any,
@@ -245,21 +294,6 @@ def make_plan(
     retry_failed: bool = False,
 ) -> Plan:
     """What is to be done so that `artefact` holds every wanted item, fresh."""
-    index = artefact.index
-    buckets = index.key.buckets if index.key else 0
-    if len(wanted) > buckets * _SHARD_ITEMS:  # new, or it has outgrown them
-        buckets = bucket_count(len(wanted))
-    key = make_key(stage.name, stage.version, params_json(params), seed, buckets)
-    if index.key and (index.key.params, index.key.seed) != (key.params, key.seed):
-        raise _of_others(artefact, index.key, key)
-    state = compare(index, wanted, stage.version)
-    todo = [*state.missing, *state.stale, *(state.failed if retry_failed else ())]
-    by_bucket: dict[int, list[Work]] = {}
-    for item in sorted(todo):
-        by_bucket.setdefault(bucket_of(item, buckets), []).append(wanted[item])
-    tasks = tuple(
-        ShardTask(bucket, tuple(work[start : start + _SHARD_ITEMS]))
-        for bucket, work in sorted(by_bucket.items())
-        for start in range(0, len(work), _SHARD_ITEMS)
-    )
-    return Plan(artefact, key, state, tasks)
+    planner = Planner(stage, params, seed, artefact)
+    planner.narrow(list(wanted))
+    return planner.plan(wanted, retry_failed)

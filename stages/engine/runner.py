@@ -170,9 +170,3 @@ def _extra(outcome: Outcome, request: Request) -> dict[str, Any]:
         },
         **_origin(request),
     }
-
-
-def in_slice(plan: Plan, number: int, count: int) -> Plan:
-    """The part of a plan that slice `number` (0 .. count-1) of an array job does: whole buckets."""
-    tasks = tuple(task for task in plan.tasks if task.bucket % count == number)
-    return dataclasses.replace(plan, tasks=tasks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from stages.engine.plan import Selection, chosen_again
@@ -10,6 +11,8 @@ from stages.engine.work import Work
 from stages.stage import Stage, params_json
 from stages.store.fingerprint import item_fingerprint
 from stages.store.workspace import category_of
+
+_READERS = 8  # threads: they wait for disks and networks
 
 
 def wanted_from_sources(
@@ -30,10 +33,15 @@ def wanted_from_sources(
 def with_digests(
     stage: Stage, sources: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """The sources, each with the `digest` of what its files hold now."""
+    """The sources, each with the `digest` of what its files hold now; several are read at once."""
     if stage.digest is None:
         return {item: dict(source) for item, source in sources.items()}
-    return {item: {**source, "digest": stage.digest(source)} for item, source in sources.items()}
+    with ThreadPoolExecutor(_READERS) as readers:
+        digests = readers.map(stage.digest, sources.values())
+        return {
+            item: {**source, "digest": found}
+            for (item, source), found in zip(sources.items(), digests)
+        }
 
 
 def select(sources: Mapping[str, Mapping[str, Any]], selection: Selection) -> list[str]:

@@ -124,7 +124,7 @@ def _first_plan(workspace: Workspace, artefact: Artefact) -> Plan:
 
 
 def slices_of(plan: Plan, count: int) -> list[int]:
-    """The numbers 0 .. count-1 of the slices (see `in_slice`) that have work left."""
+    """The numbers 0 .. count-1 of the parts (see `Planner`) that have work left."""
     return sorted({task.bucket % count for task in plan.tasks})
 
 

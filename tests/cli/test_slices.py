@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import shutil
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from crossdim_cli.slices import ranges, slice_of
+from stages import registry
+from stages.engine.sources import with_digests
 from stages.errors import UsageError
 from tests.cli.conftest import Crossdim
 from tests.faults.harness import snapshot
@@ -189,6 +195,40 @@ def test_parts_of_an_import(crossdim: Crossdim, tmp_path: Path) -> None:
     assert crossdim("status --missing shapes/data --slices 3", root).out == "\n"
     status = json.loads(crossdim("status --json", root).out)["artefacts"][0]
     assert (status["fresh"], status["missing"], status["extra"]) == (35, [], [])
+
+
+def test_a_part_reads_only_its_own_files(
+    crossdim: Crossdim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A data set may be too large for every task to read all of it."""
+    data, root = tmp_path / "data", tmp_path / "workspace"
+    data.mkdir()
+    rows = ["id,category,file,up,front"]
+    for number in range(40):
+        (data / f"{number}.off").write_text(MESH.format(number + 1))
+        rows.append(f"p{number:02d},pyramid,{number}.off,+z,-y")
+    (data / "models.csv").write_text("\n".join(rows))
+    stage = registry.SOURCES["import"]
+    read: list[str] = []
+
+    def digest(source: Mapping[str, Any]) -> str:
+        read.append(source["path"])
+        assert stage.digest is not None
+        return stage.digest(source)
+
+    monkeypatch.setattr("crossdim_cli.stage.with_digests", partial(_with_digests, digest))
+    parts = []
+    for number in range(3):
+        line = f"shapes import {data} -n --json --slice {number}/3"
+        todo = json.loads(crossdim(line, root).out)["todo"]
+        assert len(todo) == len(read)
+        parts.append(set(read))
+        read.clear()
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 40
+
+
+def _with_digests(digest: Any, stage: Any, sources: Any) -> Any:
+    return with_digests(dataclasses.replace(stage, digest=digest), sources)
 
 
 def test_generated_shapes_in_parts(crossdim: Crossdim, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.engine.plan import Plan, make_plan
+from stages.engine.plan import Plan, Planner, make_plan
 from stages.engine.pools import Limits
 from stages.engine.runner import Outcome, execute
 from stages.engine.work import Work
@@ -85,9 +85,16 @@ def artefact_of(root: Path) -> Artefact:
     return Workspace(root).artefact("fake", "default")
 
 
-def plan_of(root: Path, ids: list[str], tag: str = "", retry_failed: bool = False) -> Plan:
-    """The plan of the fake stage over these ids."""
-    return make_plan(STAGE, Params(), 0, artefact_of(root), wanted(ids, tag=tag), retry_failed)
+def plan_of(
+    root: Path,
+    ids: list[str],
+    tag: str = "",
+    retry_failed: bool = False,
+    part: tuple[int, int] | None = None,
+) -> Plan:
+    """The plan of the fake stage over these ids, or over one part of them."""
+    planner = Planner(STAGE, Params(), 0, artefact_of(root))
+    return planner.plan(wanted(planner.narrow(ids, part), tag=tag), retry_failed)
 
 
 def run(

@@ -9,7 +9,7 @@ import pytest
 
 from stages.engine.plan import Request, Selection, make_plan
 from stages.engine.pools import Limits
-from stages.engine.runner import execute, in_slice
+from stages.engine.runner import execute
 from stages.engine.status import slices_of
 from stages.errors import InputError, UsageError
 from stages.store.fingerprint import bucket_of
@@ -22,7 +22,7 @@ IDS = [f"toy/{number:03d}" for number in range(300)]
 
 
 def run_slice(root: Path, ids: list[str], number: int, count: int) -> None:
-    plan = in_slice(fake.plan_of(root, ids), number, count)
+    plan = fake.plan_of(root, ids, part=(number, count))
     execute(plan, fake.STAGE, fake.Params(), Limits(jobs=0))
 
 
@@ -60,7 +60,7 @@ def test_whoever_has_less_to_do_counts_as_the_largest_run(tmp_path: Path) -> Non
 def test_slices_are_a_partition(tmp_path: Path) -> None:
     plan = fake.plan_of(tmp_path, IDS)
     for count in (1, 3, 8, 50):
-        parts = [in_slice(plan, number, count) for number in range(count)]
+        parts = [fake.plan_of(tmp_path, IDS, part=(n, count)) for n in range(count)]
         ids = [work.id for part in parts for task in part.tasks for work in task.work]
         assert sorted(ids) == IDS
         assert [n for n, part in enumerate(parts) if part.todo] == slices_of(plan, count)

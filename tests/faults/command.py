@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from stages.engine.pools import Limits
-from stages.engine.runner import execute, in_slice
+from stages.engine.runner import execute
 from stages.errors import CrossdimError
 from tests.engine import fake
 
@@ -38,13 +38,13 @@ def main(arguments: list[str]) -> int:
     """Run the stage; returns the exit code."""
     root, items, jobs, *part = arguments
     try:
-        plan = fake.plan_of(Path(root), ids_of(int(items)))
-        limits = Limits(jobs=int(jobs))
+        limits, slice_ = Limits(jobs=int(jobs)), None
         if part and "/" not in part[0]:
             limits = Limits(jobs=int(jobs), ray=part[0])
         elif part:
             number, count = part[0].split("/")
-            plan = in_slice(plan, int(number), int(count))
+            slice_ = (int(number), int(count))
+        plan = fake.plan_of(Path(root), ids_of(int(items)), part=slice_)
         outcome = execute(plan, fake.STAGE, fake.Params(), limits)
     except CrossdimError as error:
         print(f"{error}\n{error.hint}", file=sys.stderr)

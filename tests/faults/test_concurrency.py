@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stages.engine.pools import Limits
-from stages.engine.runner import execute, in_slice
+from stages.engine.runner import execute
 from stages.store.index import verify
 from tests.engine import fake
 from tests.faults.command import REPOSITORY, command_line, environment, ids_of
@@ -62,7 +62,7 @@ def test_slices_at_once(tmp_path: Path, alone: dict[str, bytes]) -> None:
 
 def test_slices_in_any_order(tmp_path: Path) -> None:
     def run_slice(root: Path, number: int, count: int) -> None:
-        plan = in_slice(fake.plan_of(root, IDS), number, count)
+        plan = fake.plan_of(root, IDS, part=(number, count))
         execute(plan, fake.STAGE, fake.Params(), Limits(jobs=0))
 
     run_slice(tmp_path / "whole", 0, 1)
