@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any, Literal
 
@@ -43,6 +44,13 @@ def register(app: typer.Typer) -> None:
         [],
         "Annotated photos of `keypoints import`, cut out; instead of views, or besides.",
     )
+    turns = param(
+        "turns",
+        int,
+        0,
+        "Average the embeddings of each picture turned so often, and mirrored; 0: as it is.",
+        min=0,
+    )
     add_command(
         group,
         "relpose",
@@ -52,6 +60,7 @@ def register(app: typer.Typer) -> None:
             ONE_CATEGORY,
             views,
             photos,
+            turns,
             *DEVICES,
             dry,
         ],
@@ -68,6 +77,7 @@ def register(app: typer.Typer) -> None:
             ONE_CATEGORY,
             views,
             photos,
+            turns,
             param("spheres", str | None, None, "Maps of the canonical meshes, if several fit."),
             *DEVICES,
             dry,
@@ -109,7 +119,8 @@ def _relpose(session: Session) -> None:
     from stages.evaluate.relpose_protocol import evaluate_relpose
 
     run = run_of(session, session.options["system"])
-    _each(session, run, _pictures(session, run), evaluate_relpose, _measured_text)
+    evaluate = functools.partial(evaluate_relpose, turns=session.options["turns"])
+    _each(session, run, _pictures(session, run), evaluate, _measured_text)
 
 
 def _pictures(session: Session, run: Any) -> list[Any]:
@@ -127,7 +138,8 @@ def _align(session: Session) -> None:
     run = run_of(session, session.options["system"])
     spheres = choose_spheres(session.workspace, session.options["spheres"], run)
     sets = [Against(pictures, spheres) for pictures in _pictures(session, run)]
-    _each(session, run, sets, evaluate_align, _measured_text)
+    evaluate = functools.partial(evaluate_align, turns=session.options["turns"])
+    _each(session, run, sets, evaluate, _measured_text)
 
 
 def _classification(session: Session) -> None:

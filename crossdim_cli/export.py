@@ -10,7 +10,7 @@ import typer
 
 from crossdim_cli.command import Session, add_command, argument, new_app, param
 from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, SYSTEM, Posed, run_of
-from stages.errors import CrossdimError, ItemError
+from stages.errors import CrossdimError, ItemError, UsageError
 
 What = Literal["prediction", "truth", "shape"]
 
@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     plots = new_app("Draw pictures.")
     app.add_typer(plots, name="plot")
     output = param("output", Path | None, None, "PNG file.", flags=("--output", "-o"))
+    moving = param("output", Path | None, None, "PNG, or GIF to move.", flags=("--output", "-o"))
     shapes = param("shapes", int, 6, "How many test shapes.", min=1, max=50)
     add_command(
         plots,
@@ -50,7 +51,7 @@ def register(app: typer.Typer) -> None:
             param("shapes", int, 3, "How many test shapes.", min=1, max=50),
             param("turns", int, 3, "How many other views of each.", min=1, max=20),
             *DEVICES,
-            output,
+            moving,
         ],
         _plot_synthesis,
         help="Input, channels of its embedding, the same turned, novel views and true ones.",
@@ -75,7 +76,7 @@ def register(app: typer.Typer) -> None:
             views,
             param("pairs", Literal["category", "instance"], "category", "Of two shapes, or one."),
             shapes,
-            output,
+            moving,
         ],
         _plot_alignment,
         help="Pairs of views, the second shape drawn in the first one's pose, as told and true.",
@@ -182,8 +183,16 @@ def _plot_reconstruction(session: Session) -> None:
     session.out.result({"path": str(path)}, str(path))
 
 
+def _picture(path: Path) -> Path:
+    """The path, of a kind of picture that can be drawn still and moving."""
+    if path.suffix.lower() not in (".png", ".gif"):
+        raise UsageError(f"cannot draw {path.suffix or path.name}", "use .png, or .gif to move")
+    return path
+
+
 def _plot_synthesis(session: Session) -> None:
     from stages.evaluate.views_protocol import choose_plain
+    from stages.export.animation import synthesis_gif
     from stages.export.synthesis import synthesis_sheet
     from stages.store.commit import commit_bytes
     from stages.train.device import choose_device
@@ -194,9 +203,13 @@ def _plot_synthesis(session: Session) -> None:
     run = find_run(root, "view-synthesis", options["run"], options["category"])
     views = choose_plain(session.workspace, [named] if named else [], run)[0]
     device = str(choose_device(options["device"], options["gpu"]))
-    path = options["output"] or Path(f"{run.name}-synthesis.png")
-    sheet = synthesis_sheet(run, views, options["shapes"], options["turns"], device)
-    commit_bytes(path, sheet)
+    path = _picture(options["output"] or Path(f"{run.name}-synthesis.png"))
+    shapes = options["shapes"]
+    if path.suffix.lower() == ".gif":
+        data = synthesis_gif(session.workspace, run, views, shapes, device)
+    else:
+        data = synthesis_sheet(run, views, shapes, options["turns"], device)
+    commit_bytes(path, data)
     session.out.result({"path": str(path)}, str(path))
 
 
@@ -217,15 +230,16 @@ def _plot_embedding(session: Session) -> None:
 
 
 def _plot_alignment(session: Session) -> None:
+    from stages.export.animation import alignment_gif
     from stages.export.embedding import alignment_sheet, choose_results
     from stages.store.commit import commit_bytes
 
     options = session.options
     run = run_of(session, options["system"])
     results = choose_results(session.workspace, run, options["views"])
-    path = options["output"] or Path(f"{run.name}-alignment.png")
-    sheet = alignment_sheet(session.workspace, results, options["pairs"], options["shapes"])
-    commit_bytes(path, sheet)
+    path = _picture(options["output"] or Path(f"{run.name}-alignment.png"))
+    draw = alignment_gif if path.suffix.lower() == ".gif" else alignment_sheet
+    commit_bytes(path, draw(session.workspace, results, options["pairs"], options["shapes"]))
     session.out.result({"path": str(path)}, str(path))
 
 

@@ -18,8 +18,7 @@ import numpy as np
 
 from stages.evaluate.angles import ROTATION, Pair, arrays_of, some_of, spec_of
 from stages.evaluate.answers import METHODS, aligned, embed_shapes, network
-from stages.evaluate.measure import RunParams
-from stages.evaluate.posed import answers
+from stages.evaluate.posed import PosedParams, answers
 from stages.stage import Arrays, Item, Stage
 from stages.store.workspace import Artefact
 
@@ -28,7 +27,7 @@ VERSION = 1
 SPEC = {"rotation": ROTATION, **spec_of("instance"), **spec_of("category")}
 
 
-def process(item: Item, params: RunParams, rng: np.random.Generator) -> Arrays:
+def process(item: Item, params: PosedParams, rng: np.random.Generator) -> Arrays:
     """Every pair of one shape; what the run makes of all meshes is computed once a process.
 
     `item.source`: folder of the `run`, of the `pictures`, and of the `spheres` ("" for systems that
@@ -53,7 +52,7 @@ def process(item: Item, params: RunParams, rng: np.random.Generator) -> Arrays:
 STAGE = Stage(
     f"results/{NAME}",
     VERSION,
-    RunParams,
+    PosedParams,
     SPEC,
     process,
     inputs=("views", "spheres"),
@@ -86,7 +85,7 @@ def _absolute(said: Any, pairs: Sequence[Pair], meshes: dict[str, Any] | None) -
 
 @lru_cache(maxsize=4)
 def embedded(
-    run: str, folder: str, device: str, params: RunParams, ids: tuple[str, ...]
+    run: str, folder: str, device: str, params: PosedParams, ids: tuple[str, ...]
 ) -> dict[str, Any]:
     """Embeddings (C, t, t) of canonical meshes by id, by the network that pictures follow."""
     if not ids:

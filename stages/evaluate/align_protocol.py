@@ -9,15 +9,16 @@ from stages.errors import InputError
 from stages.evaluate.align import STAGE
 from stages.evaluate.angles import angle_tables
 from stages.evaluate.answers import METHODS
-from stages.evaluate.measure import Measurement, Report, Show, about, evaluate, run_params, usable
-from stages.evaluate.posed import by_kind, choose_items, kind_of, name_of
+from stages.evaluate.measure import Measurement, Report, Show, about, evaluate, usable
+from stages.evaluate.posed import by_kind, choose_items, kind_of, name_of, posed_params
 from stages.evaluate.tables import Table, to_json
 from stages.store.workspace import Artefact, Workspace
+from stages.systems.spherical_cnn.params import MAPS
 from stages.train.inputs import choose_variant
 from stages.train.run import Run
 
 # The maps that meshes are embedded from: as those that the frozen network was trained on.
-CANONICAL = {"res": 64, "poses": "canonical", "channels": "length", "grid": "midpoint"}
+CANONICAL = {**MAPS, "poses": "canonical"}
 TITLES = {
     "instance": "IB: view to the mesh of its shape",
     "category": "CB: view to meshes of other shapes",
@@ -46,16 +47,24 @@ def choose_spheres(workspace: Workspace, name: str | None, run: Run) -> Artefact
 
 
 def evaluate_align(
-    workspace: Workspace, run: Run, against: Against, device: str, dry_run: bool, show: Show
+    workspace: Workspace,
+    run: Run,
+    against: Against,
+    device: str,
+    dry_run: bool,
+    show: Show,
+    turns: int = 0,
 ) -> Report:
     """Table 4 of the equivariant paper, of a run on one set of views or photos.
+
+    `turns`: of each picture, whose embeddings are averaged.
 
     Raises InputError when the run has no best checkpoint, or there is nothing to measure it on.
     """
     pictures, spheres = against
     ids, left_out = choose_items(workspace, run, pictures)
     meshes = by_kind(_meshes(workspace, run, spheres)) if spheres else {}
-    params = run_params(run, [a for a in against if a is not None])
+    params = posed_params(run, [a for a in against if a is not None], turns)
     common = {
         "run": str(run.folder),
         "pictures": str(pictures.folder),
@@ -70,9 +79,8 @@ def evaluate_align(
         summary = about(run, params, ids)
         return tables, {**summary, "left_out": left_out, "tables": to_json(tables)}
 
-    return evaluate(
-        workspace, Measurement(STAGE, params, sources, name_of(pictures)), dry_run, show, tell
-    )
+    what = Measurement(STAGE, params, sources, name_of(pictures, turns))
+    return evaluate(workspace, what, dry_run, show, tell)
 
 
 def _meshes(workspace: Workspace, run: Run, spheres: Artefact) -> list[str]:

@@ -47,13 +47,16 @@ def network(folder: str, weights: str, device: str) -> Trained:
     return trained
 
 
-def say(trained: Trained, inputs: torch.Tensor, device: str) -> torch.Tensor:
-    """(V, ...) on the CPU: what the network says of pictures (V, 3, S, S), or of maps."""
+def say(trained: Trained, inputs: torch.Tensor, device: str, turns: int = 0) -> torch.Tensor:
+    """(V, ...) on the CPU: what the network says of pictures (V, 3, S, S), or of maps.
+
+    `turns` averages the embeddings of so many turned pictures and their mirror images.
+    """
     import torch
 
-    name = _SAYS[trained.system.NAME]
+    name, more = _SAYS[trained.system.NAME], (turns,) if turns else ()
     parts = [
-        trained.system.predict(trained.model, part.to(device), trained.params)[name]
+        trained.system.predict(trained.model, part.to(device), trained.params, *more)[name]
         for part in inputs.split(_BATCH)
     ]
     return torch.cat(parts).float().cpu()

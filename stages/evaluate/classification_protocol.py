@@ -15,10 +15,10 @@ from stages.evaluate.measure import Measurement, Report, Show, about, evaluate, 
 from stages.evaluate.tables import Row, Table, to_json
 from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace, category_of
+from stages.systems.spherical_cnn.params import MAPS
 from stages.train.run import Run
 
 ALL = "all"  # the column over all maps
-_MAPS = {"res": 64, "channels": "length", "grid": "midpoint"}
 POSES = {"canonical": "unrotated", "random": "rotated"}
 
 
@@ -51,7 +51,7 @@ def choose_maps(workspace: Workspace, names: Sequence[str]) -> list[Artefact]:
 def poses_of(artefact: Artefact) -> str:
     """Canonical, random or views; "" for maps that the network does not read."""
     params = params_of(artefact.index.key) if artefact.index.key else {}
-    fits = all(params.get(name) == value for name, value in _MAPS.items())
+    fits = all(params.get(name) == value for name, value in MAPS.items())
     return str(params["poses"]) if fits else ""
 
 

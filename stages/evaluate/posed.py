@@ -7,6 +7,7 @@ item with one view, its rotation that of the annotated viewpoint, and no mesh of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stages.engine.status import require_fresh
-from stages.errors import InputError
+from stages.errors import InputError, UsageError
 from stages.evaluate.answers import network, pictures, say
-from stages.evaluate.measure import RunParams, usable
+from stages.evaluate.measure import RunParams, run_params, usable
 from stages.geometry.cameras import extrinsics
 from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace, category_of
@@ -31,6 +32,23 @@ _IMPORT = (
 )
 _SIZED = {"size": SIZE}
 _CUT_OUT = {"region": "object", "fit": "letterbox", "width": SIZE, "height": SIZE}
+
+
+@dataclass(frozen=True)
+class PosedParams(RunParams):
+    """What poses depend on."""
+
+    turns: int = 0  # of each picture, whose embeddings are averaged; 0: the picture as it is
+
+
+def posed_params(run: Run, inputs: Sequence[Artefact], turns: int) -> PosedParams:
+    """As `run_params`. Raises UsageError for turns of a system that embeds no pictures."""
+    if turns and run.system != "equivariant":
+        raise UsageError(
+            f"{run.system} has no embeddings to average over turns",
+            "leave --turns out, or choose --system equivariant",
+        )
+    return PosedParams(**vars(run_params(run, inputs)), turns=turns)
 
 
 def choose_views(workspace: Workspace, names: Sequence[str], run: Run) -> list[Artefact]:
@@ -132,7 +150,7 @@ class Answers(NamedTuple):
 
 @lru_cache(maxsize=4)
 def answers(
-    run: str, folder: str, device: str, params: RunParams, ids: tuple[str, ...]
+    run: str, folder: str, device: str, params: PosedParams, ids: tuple[str, ...]
 ) -> dict[str, Answers]:
     """What a run says of the pictures of these items in an artefact's folder, once a process."""
     artefact = Artefact(Path(folder), Path(folder).parent.name, Path(folder).name)
@@ -140,7 +158,7 @@ def answers(
     found = {}
     for item in ids:
         rgb, rotation = read_posed(artefact, item)
-        found[item] = Answers(rotation, say(trained, pictures(rgb), device))
+        found[item] = Answers(rotation, say(trained, pictures(rgb), device, params.turns))
     artefact.close()
     return found
 
@@ -154,6 +172,7 @@ def read_posed(artefact: Artefact, item: str) -> tuple[np.ndarray, np.ndarray]:
     return arrays["rgb"], arrays["extrinsics"][:, :, :3].astype(np.float64)
 
 
-def name_of(artefact: Artefact) -> str:
-    """What results on it are called after: views their name, photos `photos-NAME`."""
-    return f"photos-{artefact.variant}" if artefact.stage == PHOTOS else artefact.variant
+def name_of(artefact: Artefact, turns: int = 0) -> str:
+    """What results on it are called after: views their name, photos `photos-NAME`; and turns."""
+    name = f"photos-{artefact.variant}" if artefact.stage == PHOTOS else artefact.variant
+    return f"{name}-turns{turns}" if turns else name

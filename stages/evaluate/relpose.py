@@ -14,8 +14,7 @@ import numpy as np
 
 from stages.evaluate.angles import PAIRS, ROTATION, Pair, arrays_of, some_of, spec_of
 from stages.evaluate.answers import METHODS, network, relative
-from stages.evaluate.measure import RunParams
-from stages.evaluate.posed import Answers, answers
+from stages.evaluate.posed import Answers, PosedParams, answers
 from stages.stage import Arrays, Item, Stage
 
 NAME = "relpose"
@@ -23,7 +22,7 @@ VERSION = 2
 SPEC = {"rotation": ROTATION, **spec_of("instance"), **spec_of("category")}
 
 
-def process(item: Item, params: RunParams, rng: np.random.Generator) -> Arrays:
+def process(item: Item, params: PosedParams, rng: np.random.Generator) -> Arrays:
     """Every pair of one shape; what the run says of all views is computed once a process.
 
     `item.source`: folder of the `run`, of the `pictures`, `device`, and the `ids` of its category.
@@ -44,7 +43,7 @@ def process(item: Item, params: RunParams, rng: np.random.Generator) -> Arrays:
 STAGE = Stage(
     f"results/{NAME}",
     VERSION,
-    RunParams,
+    PosedParams,
     SPEC,
     process,
     inputs=("views",),
@@ -73,7 +72,7 @@ def across(views: int, others: Mapping[str, int], rng: np.random.Generator) -> l
 
 def _measured(
     source: Mapping[str, str],
-    params: RunParams,
+    params: PosedParams,
     mine: Answers,
     there: Mapping[str, Answers],
     pairs: Sequence[Pair],

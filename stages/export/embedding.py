@@ -95,30 +95,47 @@ def alignment_sheet(workspace: Workspace, results: Artefact, base: str, count: i
     the best method), and by the true one. base: "instance" for two views of a shape, "category" for
     those of two shapes. In turn from the categories; drawn from the cache, without the network.
     """
+    views, pairs = pairs_of(workspace, results, base, count)
+    return sheet_png(ALIGNMENT, [_pair_row(workspace, views, item, told) for item, told in pairs])
+
+
+def pairs_of(
+    workspace: Workspace, results: Artefact, base: str, count: int
+) -> tuple[Artefact, list[tuple[str, Told]]]:
+    """The views that results of relative pose are of, and `count` of their pairs, by first shape.
+
+    In turn from the categories. Raises InputError when there are none.
+    """
     (pictured,) = params_of(results.index.key)["inputs"] if results.index.key else ("views/",)
     views = workspace.artefact("views", pictured.partition(" ")[0].partition("/")[2])
     names = tuple(f"{base}_{what}" for what in Told._fields)
-    rows: list[tuple[str, list[np.ndarray]]] = []
+    chosen: list[tuple[str, Told]] = []
     everything = sorted(results.index.items())
     for item in in_turn(everything, len(everything)):
         found = results.read(item, names)
         pairs = len(found[names[0]])
-        if pairs and len(rows) < count:
-            told = Told(*(found[name][len(rows) % pairs] for name in names))
-            rows.append(_pair_row(workspace, views, item, told))
-    if not rows:
+        if pairs and len(chosen) < count:
+            number = len(chosen) % pairs
+            chosen.append((item, Told(*(found[name][number] for name in names))))
+    if not chosen:
         raise InputError(f"{results.name} has no pairs of that kind", "choose the other --pairs")
-    return sheet_png(ALIGNMENT, rows)
+    return views, chosen
 
 
 def choose_results(workspace: Workspace, run: Run, name: str | None) -> Artefact:
-    """The results of relative pose of a run on the views of that name, or on the first ones."""
-    there = {}
+    """The results of relative pose of a run on the views of that name, or on the first ones.
+
+    Where there are some of averaged embeddings as well, those of the most turns.
+    """
+    there: dict[str, Artefact] = {}
+    turns: dict[str, int] = {}
     for artefact in workspace.artefacts("results/relpose"):
         params = params_of(artefact.index.key) if artefact.index.key else {}
         stage, _, variant = params.get("inputs", ("",))[0].partition(" ")[0].partition("/")
-        if params.get("run") == f"{run.system}-{run.name}" and stage == "views":
-            there[variant] = artefact
+        averaged = params.get("turns", 0)
+        mine = params.get("run") == f"{run.system}-{run.name}" and stage == "views"
+        if mine and averaged >= turns.get(variant, 0):
+            there[variant], turns[variant] = artefact, averaged
     chosen = there.get(name) if name else next(iter(there.values()), None)
     if chosen is None:
         on = f" on views/{name}" if name else ""
@@ -150,12 +167,12 @@ def _pair_row(
     rotation = other["extrinsics"][pair.other, :, :3].astype(np.float64)
     turns = np.stack([pair.told[0], pair.truth]).astype(np.float64)
     seen = viewpoints_of(turns @ rotation, float(other["viewpoint"][pair.other, 3]))
-    drawn = render_views(_mesh(workspace, shape), seen, _as_drawn(views))["rgb"]
+    drawn = render_views(_mesh(workspace, shape), seen, as_drawn(views))["rgb"]
     label = f"{item}\nand {shape.replace('/', '/' + chr(10), 1)}\n{pair.error_deg[0]:.0f}° off"
     return label, [mine, other["rgb"][pair.other], *drawn]
 
 
-def _as_drawn(views: Artefact) -> RenderParams:
+def as_drawn(views: Artefact) -> RenderParams:
     """The lens and the light of a set of views, in the size of a sheet, on one grey."""
     known = params_of(views.index.key) if views.index.key else {}
     params = params_from_json(RenderParams, known)

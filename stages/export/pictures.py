@@ -121,11 +121,18 @@ def _grey(mask: np.ndarray) -> np.ndarray:
 
 
 def sheet_png(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[np.ndarray]]]) -> bytes:
-    """PNG of labelled rows of pictures under column heads; pictures are scaled to one size."""
+    """PNG of a `sheet`."""
+    buffer = io.BytesIO()
+    sheet(columns, rows).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def sheet(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[np.ndarray]]]) -> Image.Image:
+    """Labelled rows of pictures under column heads; pictures are scaled to one size."""
     width = _SIDE + len(columns) * (TILE + _GAP) + _GAP
     height = _HEAD + len(rows) * (TILE + _GAP) + _GAP
-    sheet = Image.new("RGB", (width, height), "white")
-    draw = ImageDraw.Draw(sheet)
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(12)
     for number, head in enumerate(columns):
         draw.text((_SIDE + number * (TILE + _GAP), 4), head, "black", font)
@@ -134,10 +141,8 @@ def sheet_png(columns: Sequence[str], rows: Sequence[tuple[str, Sequence[np.ndar
         draw.text((_GAP, top + _GAP), _wrapped(label), "black", font)
         for number, pixels in enumerate(pictures):
             tile = Image.fromarray(pixels).resize((TILE, TILE), Image.Resampling.BICUBIC)
-            sheet.paste(tile, (_SIDE + number * (TILE + _GAP), top))
-    buffer = io.BytesIO()
-    sheet.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+            image.paste(tile, (_SIDE + number * (TILE + _GAP), top))
+    return image
 
 
 def _wrapped(label: str) -> str:

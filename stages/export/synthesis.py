@@ -37,7 +37,7 @@ def synthesis_sheet(run: Run, views: Artefact, shapes: int, turns: int, device: 
         item: _synthesised(trained, views.read(item, ("rgb", "extrinsics")), turns, device)
         for item in in_turn(test, shapes)
     }
-    channels = _telling(np.concatenate([one["embedding"] for one in seen.values()]))
+    channels = telling(np.concatenate([one["embedding"] for one in seen.values()]))
     rows = [row for item, one in seen.items() for row in _rows(item, one, channels)]
     return sheet_png(COLUMNS, rows)
 
@@ -78,7 +78,7 @@ def spread(rotation: np.ndarray, more: int) -> np.ndarray:
     return np.array(chosen)
 
 
-def _telling(embeddings: np.ndarray) -> np.ndarray:
+def telling(embeddings: np.ndarray) -> np.ndarray:
     """(CHANNELS,) numbers of the channels of (N, C, t, t) that differ most between maps."""
     return np.argsort(-embeddings.var(0).mean((1, 2)), kind="stable")[:CHANNELS]
 

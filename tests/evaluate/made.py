@@ -28,6 +28,7 @@ from stages.store.commit import commit_bytes, make_folder
 from stages.store.fingerprint import digest
 from stages.store.shard import Encoded, build_shard, encode_item, make_key, shard_name
 from stages.store.workspace import Artefact, Workspace
+from stages.systems.spherical_cnn.params import MAPS
 from stages.train.run import Run
 from tests.sphere.fields import coefficients
 
@@ -41,7 +42,7 @@ SPECS: dict[str, Mapping[str, ArraySpec]] = {
 }
 PARAMS: dict[str, dict[str, Any]] = {
     "views": {"size": SIZE},
-    "spheres": {"res": 64, "poses": "canonical", "channels": "length", "grid": "midpoint"},
+    "spheres": {**MAPS, "poses": "canonical"},
     "keypoints": {"width": SIZE, "height": SIZE, "region": "object", "fit": "letterbox"},
 }
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from stages.errors import CrossdimError, InputError
+from stages.errors import CrossdimError, InputError, UsageError
 from stages.evaluate.angles import PAIRS
 from stages.evaluate.health import results_status
 from stages.evaluate.measure import Report
@@ -80,6 +80,30 @@ def test_regressed_poses(world: World, answering: Answering) -> None:
     for base in BASES:
         assert every(report.results, f"{base}_error_deg").shape[1] == 1
         assert every(report.results, f"{base}_error_deg").max() < 1e-3  # float32 matrices
+
+
+def test_averages_over_turns_are_results_of_their_own(world: World, answering: Answering) -> None:
+    known, asked = equivariant(world), []
+
+    def predict(model: object, images: torch.Tensor, params: object, turns: int = 0) -> dict:
+        asked.append(turns)
+        return plain(model, images, params)
+
+    plain, known.system.predict = known.system.predict, predict
+    answering(known)
+    workspace, run = Workspace(world.root), world.run("equivariant")
+    (views,) = choose_views(workspace, ["test"], run)
+    names = []
+    for turns in (0, 4):
+        report = evaluate_relpose(workspace, run, views, "cpu", False, lambda p: None, turns)
+        names.append(report.results.variant)
+        assert set(asked) == {turns}
+        asked.clear()
+    assert names == ["equivariant-made-test", "equivariant-made-test-turns4"]
+    assert {record["fresh"] for record in results_status(workspace)} == {True}
+    other = world.run("pose-regression")
+    with pytest.raises(UsageError, match="no embeddings to average"):
+        evaluate_relpose(workspace, other, views, "cpu", False, lambda p: None, 4)
 
 
 def test_a_constant_pose_errs_by_the_whole_relative_rotation(

@@ -16,6 +16,7 @@ from PIL import Image
 from crossdim_cli.main import run as run_command
 from stages.evaluate.training_views import TrainingViews, contrast, shrunk
 from stages.evaluate.views import METRICS, SAME, TURNED, TURNS, Pictures, compare, rolled
+from stages.export.animation import FRAMES
 from stages.export.synthesis import COLUMNS, coloured, spread
 from stages.geometry.rotations import about_y, about_z, exponential, geodesic
 from stages.store.workspace import Artefact, Workspace
@@ -290,6 +291,22 @@ def test_the_sheet_has_a_row_a_view(call: Call, tmp_path: Path) -> None:
         width, height = sheet.size
     tile = (width - 156) // len(COLUMNS)
     assert (height - 28) // tile == 3
+
+
+def test_a_full_turn_moves(call: Call, workspace: Path, tmp_path: Path) -> None:
+    path = tmp_path / "around.gif"
+    code, _, _ = call(f"plot synthesis --shapes 1 -o {path}")
+    assert code == 0
+    with Image.open(path) as moving:
+        assert moving.n_frames == FRAMES
+        first = np.asarray(moving.convert("RGB")).astype(int)
+        moving.seek(FRAMES // 2)
+        half = np.asarray(moving.convert("RGB")).astype(int)
+    seen, true = (first[22:182, 150 + n * 166 : 310 + n * 166] for n in (0, 3))
+    assert np.abs(seen - true).mean() < 4  # the view that it was seen from; one palette for all
+    assert (np.abs(first - half)[22:182, 650:810].max(-1) > 40).mean() > 0.02
+    code, _, err = call(f"plot synthesis -o {tmp_path / 'around.bmp'}")
+    assert (code, err) == (2, "error: cannot draw .bmp\nuse .png, or .gif to move\n")
 
 
 def test_views_to_turn_to_are_far_apart() -> None:

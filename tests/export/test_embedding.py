@@ -12,6 +12,7 @@ from PIL import Image
 from stages.errors import InputError
 from stages.evaluate import answers
 from stages.evaluate.angles import Pair, arrays_of
+from stages.export.animation import FRAMES, alignment_gif
 from stages.export.embedding import (
     ALIGNMENT,
     CHANNELS,
@@ -89,6 +90,24 @@ def test_a_told_turn_turns_the_drawing(workspace: Workspace) -> None:
     flat = np.rot90(row[1], -1)
     silhouettes = [(tile < 250).any(-1) for tile in (row[2], flat)]
     assert (silhouettes[0] != silhouettes[1]).mean() < 0.005
+
+
+def test_a_shape_moves_from_how_it_was_seen_to_how_it_was_told(workspace: Workspace) -> None:
+    told = np.eye(3)  # as if both were seen from the same side
+    results = results_of(workspace, Pair(1, OTHER, 2), told)
+    rendered = render_views(letter(), VIEWS, DRAWN)["rgb"].astype(int)
+    with Image.open(io.BytesIO(alignment_gif(workspace, results, "category", 3))) as moving:
+        assert (moving.n_frames, moving.info["loop"]) == (FRAMES, 0)
+        for frame, as_told, in_truth in ((0, 2, 2), (FRAMES - 1, 2, 1)):
+            moving.seek(frame)
+            png = io.BytesIO()
+            moving.convert("RGB").save(png, "PNG")
+            row = tiles(png.getvalue(), len(ALIGNMENT))[0].astype(int)
+            for drawn, view in zip(row, (1, 2, as_told, in_truth)):
+                # 255 colours for all frames: some levels off everywhere, an edge here and there
+                assert (np.abs(drawn - rendered[view]).max(-1) > 40).mean() < 0.01
+        moving.seek(FRAMES // 2)
+        assert moving.info["duration"] < 100
 
 
 def test_no_pairs_and_no_results(workspace: Workspace) -> None:

@@ -266,3 +266,15 @@ def test_what_is_missing_is_named(workspace: Path, crossdim) -> None:
     assert code == 3
     assert err.startswith("error: no spheres at res 64 poses views")
     assert "run: crossdim raycast --res 64 --poses views" in err
+
+
+def test_maps_on_another_grid_are_not_taken(workspace: Path, crossdim) -> None:
+    """The frozen network would read them as its own: a colatitude of half a row is no error."""
+    shutil.rmtree(workspace / "spheres" / "seen")
+    made = "raycast --poses views --views seen --grid driscoll-healy --jobs 0"
+    assert crossdim(made, workspace)[0] == 0
+    code, _, err = crossdim(f"{TRAIN} --views seen", workspace)
+    assert (code, err.splitlines()[0]) == (
+        3,
+        f"error: no spheres at res 64 poses views in {workspace}",
+    )

@@ -103,9 +103,16 @@ def validate(model: Any, batch: Any, params: Params) -> dict[str, torch.Tensor]:
     return validate(model, batch, params)
 
 
-def predict(model: Any, images: Any, params: Params) -> dict[str, torch.Tensor]:
-    """`embedding` (B, C, t, t) of pictures (B, 3, 128, 128), 0 to 1, in the camera's frame."""
+def predict(model: Any, images: Any, params: Params, turns: int = 0) -> dict[str, torch.Tensor]:
+    """`embedding` (B, C, t, t) of pictures (B, 3, 128, 128), 0 to 1, in the camera's frame.
+
+    With `turns` it is the mean over so many in-plane turns and their mirror images, each undone.
+    """
     import torch
 
+    if turns:
+        from stages.systems.equivariant.inference import averaged
+
+        return {"embedding": averaged(model, images, turns)}
     with torch.no_grad():
         return {"embedding": model(images).float()}

@@ -122,21 +122,25 @@ def rolled_maps(maps: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
     on this grid is.
     """
     waves = torch.fft.rfft(maps)  # (B, C, n, n/2 + 1)
-    order = torch.arange(waves.shape[-1])
+    order = torch.arange(waves.shape[-1], device=maps.device)
     phase = torch.exp(-1j * order * angle[:, None])  # (B, n/2 + 1)
     return torch.fft.irfft(waves * phase[:, None, None], n=maps.shape[-1])
 
 
 def mirrored(batch: Batch, chosen: torch.Tensor) -> Batch:
-    """The batch with the `chosen` (B,) pictures mirrored left to right, with their maps.
+    """The batch with the `chosen` (B,) pictures mirrored left to right, with their maps."""
+    pick = chosen[:, None, None, None]
+    return {
+        "image": torch.where(pick, batch["image"].flip(3), batch["image"]),
+        "target": torch.where(pick, mirrored_maps(batch["target"]), batch["target"]),
+    }
+
+
+def mirrored_maps(maps: torch.Tensor) -> torch.Tensor:
+    """Maps (B, C, n, n) of the shapes mirrored in x, left and right in the camera's frame.
 
     The map of a mirrored shape is the mirrored map, longitude phi at pi - phi: ray lengths are, and
     zonal filters look the same from both sides.
     """
-    n = batch["target"].shape[-1]
-    columns = (n // 2 - torch.arange(n)) % n
-    pick = chosen[:, None, None, None]
-    return {
-        "image": torch.where(pick, batch["image"].flip(3), batch["image"]),
-        "target": torch.where(pick, batch["target"][..., columns], batch["target"]),
-    }
+    n = maps.shape[-1]
+    return maps[..., (n // 2 - torch.arange(n, device=maps.device)) % n]

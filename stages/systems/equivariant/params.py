@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from stages.stage import option
+from stages.systems.spherical_cnn.params import MAPS
 
 NAME = "equivariant"
 SELECT = ("acc15", "max")
 REQUIRES: dict[str, dict[str, Any]] = {
     "views": {"size": 128},
-    "spheres": {"res": 64, "poses": "views", "channels": "length"},
+    "spheres": {**MAPS, "poses": "views"},
 }
 ARRAYS = {
     "rgb": "views",

@@ -11,9 +11,9 @@ from stages.stage import option
 
 NAME = "spherical-cnn"
 SELECT = ("accuracy", "max")
-REQUIRES: dict[str, dict[str, Any]] = {
-    "spheres": {"res": 64, "poses": "random", "channels": "length"}
-}
+# Sphere maps as the network reads them, whatever their poses.
+MAPS: dict[str, Any] = {"res": 64, "channels": "length", "grid": "midpoint", "centre": "box"}
+REQUIRES: dict[str, dict[str, Any]] = {"spheres": {**MAPS, "poses": "random"}}
 ARRAYS = {"map": "spheres"}
 
 
