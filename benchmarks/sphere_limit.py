@@ -1,11 +1,11 @@
 """How exactly rotations are found from exact features: what the image branch is measured against.
 
-    python -m benchmarks.sphere_limit WORKSPACE [--run NAME]
+    python -m benchmarks.sphere_limit WORKSPACE [--run NAME] [--source NAME]
 
-Shapes of the workspace, cast at two rotations uniform over SO(3); the frozen network of a run of
-spherical-cnn embeds both maps, and `stages.evaluate.answers.aligned` finds the rotation between
-them as `crossdim eval relpose` and `align` do. Errors in degrees: of the refined peak, and of the
-paper's way (enlarged maps, the best of 64^3 rotations). Rows differ in
+Shapes of the workspace (or of shapes/NAME), cast at two rotations uniform over SO(3); the frozen
+network of a run of spherical-cnn embeds both maps, and `stages.evaluate.answers.aligned` finds the
+rotation between them as `crossdim eval relpose` and `align` do. Errors in degrees: of the refined
+peak, and of the paper's way (enlarged maps, the best of 64^3 rotations). Rows differ in
 
 - pairs: 100 shapes with themselves (IB), or 100 pairs of different shapes of each category of 10
   or more (CB), as if they were one;
@@ -18,7 +18,9 @@ paper's way (enlarged maps, the best of 64^3 rotations). Rows differ in
 
 Symmetric shapes come out half a turn off, rightly; `above 15` counts those and other failures, and
 medians of a category with many of them, such as round tables, mean nothing. `up to 180` is the
-smaller of e and 180 - e, as the paper counts for airplanes. Writes benchmarks/sphere_limit.csv.
+smaller of e and 180 - e, as the paper counts for airplanes. `equivariance` is the relative L2
+error of the features of the second map, turned by the true rotation, beside those of the first,
+channels without their means: of rays, layers and pooling together. Writes benchmarks/sphere_limit.csv.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ from stages.geometry.rotations import geodesic
 from stages.raycast import cast
 from stages.raycast.body import prepare
 from stages.sphere.pooling import spectral_pool
+from stages.sphere.rotation import rotate_maps
 from stages.store.workspace import Workspace, category_of
 from stages.systems.spherical_cnn.data import RES, SCALE
 from stages.train.run import find_run, load_model
@@ -47,7 +50,10 @@ PAIRS = 100
 FINE = (1, 2, 4)  # times the rays of a side
 OUTPUT = Path(__file__).with_suffix(".csv")
 LEAST = 10  # shapes of a category, to pair different ones
-COLUMNS = ("of", "rays", "features", "pooling", "category", "pairs", "above 15", "above 30")
+COLUMNS = (
+    *("of", "rays", "features", "pooling", "category", "pairs"),
+    *("equivariance", "above 15", "above 30"),
+)
 METHODS = ("refined", "64^3 grid")
 Pairs = list[tuple[str, str]]
 
@@ -86,6 +92,15 @@ def features(model: Any, maps: torch.Tensor) -> Iterator[tuple[str, str, torch.T
     model.pooling = trained_with
 
 
+def unequal(found: torch.Tensor, truth: np.ndarray) -> float:
+    """Median relative error over N pairs of features (N, 2, C, t, t), R1 R2^T (N, 3, 3) apart."""
+    turn = torch.from_numpy(truth).to(found)[:, None]
+    turned = rotate_maps(found[:, 1], turn)
+    mean = found[:, 0].mean((2, 3), keepdim=True)
+    error = (found[:, 0] - turned).flatten(1).norm(dim=1)
+    return float((error / (found[:, 0] - mean).flatten(1).norm(dim=1)).median())
+
+
 def rows(errors: np.ndarray, categories: np.ndarray) -> Iterator[dict[str, Any]]:
     """Numbers of (N, 2) errors over all pairs, and by category."""
     for category in ("all", *sorted(set(categories))):
@@ -105,10 +120,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--run")
+    parser.add_argument("--source")
     options = parser.parse_args()
     workspace = Workspace(options.workspace)
     model: Any = load_model(find_run(workspace.root, "spherical-cnn", options.run)).model
-    owners = {item: a for a in workspace.artefacts("shapes") for item in a.index.items()}
+    sources = [a for a in workspace.artefacts("shapes") if options.source in (None, a.variant)]
+    owners = {item: a for a in sources for item in a.index.items()}
     written: list[dict[str, Any]] = []
     for of, pairs in pairs_of(sorted(owners), np.random.default_rng(0)).items():
         rotations = Rotation.random(2 * len(pairs), random_state=0).as_matrix().reshape(-1, 2, 3, 3)
@@ -122,6 +139,8 @@ def main() -> None:
                 errors = np.degrees(geodesic(told, truth[:, None]))
                 rays = f"{fine * RES} to {RES}" if fine > 1 else str(RES)
                 same = {"of": of, "rays": rays, "features": name, "pooling": pooling}
+                if of == "one shape":
+                    same["equivariance"] = f"{unequal(found, truth):.3f}"
                 written += [{**same, **row} for row in rows(errors, categories)]
                 print(written[-1 - len(set(categories))], flush=True)
     with OUTPUT.open("w", newline="") as file:
