@@ -20,7 +20,9 @@ Symmetric shapes come out half a turn off, rightly; `above 15` counts those and 
 medians of a category with many of them, such as round tables, mean nothing. `up to 180` is the
 smaller of e and 180 - e, as the paper counts for airplanes. `equivariance` is the relative L2
 error of the features of the second map, turned by the true rotation, beside those of the first,
-channels without their means: of rays, layers and pooling together. Writes benchmarks/sphere_limit.csv.
+channels without their means: of rays, layers and pooling together.
+
+Writes benchmarks/sphere_limit.csv.
 """
 
 from __future__ import annotations
