@@ -45,6 +45,9 @@ class Params:
     grid: Literal["midpoint", "driscoll-healy"] = option(
         "midpoint", "colatitudes pi (2j + 1) / 2n, or pi j / n from the pole on"
     )
+    oversample: Literal[1, 2, 4] = option(
+        1, "cast so many times as many rays a side, keep what a map of --res can hold"
+    )
     channels: Literal["length", "length+sine", "length+hull", "all"] = option(
         "length", "ray length; sine of its angle to the normal; both of the convex hull"
     )
@@ -81,9 +84,9 @@ SPEC = {
 def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     """The arrays of SPEC for one shape of the stage `shapes`.
 
-    No length is more than `radius`. Raises ItemError for a broken mesh, for one that no ray hits (a
-    flat one through its centre, or one so thin all over that it lies between the rays), and for
-    one without pictures where their poses are asked for.
+    No length is more than `radius`, but for ripples of oversampled maps. Raises ItemError for a
+    broken mesh, for one that no ray hits (a flat one through its centre, or one so thin all over
+    that it lies between the rays), and for one without pictures where their poses are asked for.
     """
     from stages.raycast.body import prepare, smallest_ball, used_vertices
 
@@ -96,7 +99,7 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     body = prepare(mesh, "hull length" in _names(params.channels), centre)
     poses = _poses(item, params, np.ptp(used, axis=0), rng)
     matrices = poses.matrices()
-    maps = [cast(body, params.res, params.grid, params.channels, matrix) for matrix in matrices]
+    maps = [_map(body, params, matrix) for matrix in matrices]
     if not any(one[0].any() for one in maps):
         raise ItemError(f"none of {params.res} x {params.res} rays from its centre hits it")
     far = [np.linalg.norm((used - centre) * factors, axis=1).max() for factors in poses.scale]
@@ -107,6 +110,20 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
         "centre": centre.astype(np.float32),
         "radius": np.array(far, np.float32),
     }
+
+
+def _map(body: Body, params: Params, matrix: np.ndarray) -> np.ndarray:
+    """(C, res, res) float32: cast, or cast finer and freed of what would alias."""
+    fine = cast(body, params.res * params.oversample, params.grid, params.channels, matrix)
+    if params.oversample == 1:
+        return fine
+    import torch
+
+    from stages.sphere.pooling import resampled
+
+    # in float64: whatever the threads, the digits that are kept are the same
+    coarse = resampled(torch.from_numpy(fine).double(), params.res, params.grid)
+    return coarse.numpy().astype(np.float32)
 
 
 def _poses(item: Item, params: Params, box: np.ndarray, rng: np.random.Generator) -> Poses:
@@ -198,6 +215,8 @@ def variant(params: Params) -> str:
     names = [f"res{params.res}"]
     if params.grid == "driscoll-healy":
         names.append("dh")
+    if params.oversample > 1:
+        names.append(f"oversample{params.oversample}")
     changed = differing(params)
     names += [changed[name] for name in ("channels", "centre") if name in changed]
     if params.poses == "random":

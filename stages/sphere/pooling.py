@@ -19,7 +19,12 @@ from stages.sphere.transform import inverse_sht, sht
 def spectral_pool(maps: torch.Tensor, grid: str = "midpoint") -> torch.Tensor:
     """Maps (..., n/2, n/2) of the part of maps (..., n, n) below degree n/4. n divides by 4."""
     n = _halvable(maps, grid)
-    return inverse_sht(sht(maps, grid, n // 4), n // 2, grid)
+    return resampled(maps, n // 2, grid)
+
+
+def resampled(maps: torch.Tensor, size: int, grid: str = "midpoint") -> torch.Tensor:
+    """Maps (..., size, size) of the part of finer maps (..., n, n) below degree size/2."""
+    return inverse_sht(sht(maps, grid, size // 2), size, grid)
 
 
 def area_pool(maps: torch.Tensor, grid: str = "midpoint", centred: bool = True) -> torch.Tensor:
