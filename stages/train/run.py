@@ -278,6 +278,7 @@ class Trained:
     metrics: Mapping[str, float | None]  # of the validation, NaN as None
     run: str = ""
     sha256: str = ""  # of the best weights
+    learned_from: tuple[str, ...] = ()  # ids of the shapes that it was trained and chosen on
 
 
 def load_model(
@@ -290,14 +291,17 @@ def load_model(
     """
     from stages.train import checkpoint
 
-    system = system or load_system(run.record()["system"])
+    record = run.record()
+    system = system or load_system(record["system"])
     saved = checkpoint.load(run.checkpoints, which, system.NAME, with_optimizer=False)
     params = params_from_json(system.Params, saved.params)
     model = system.build(params)
     checkpoint.restore_model(model, saved)
     sha256 = run.best()["sha256"] if which == "best" else ""
     model = model.to(device).eval()
-    return Trained(model, system, params, saved.step, saved.metrics, run.name, sha256)
+    ids = record["data"]["ids"]
+    seen = tuple(i for split, members in ids.items() if split != "test" for i in members)
+    return Trained(model, system, params, saved.step, saved.metrics, run.name, sha256, seen)
 
 
 def load_system(name: str) -> Any:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 
+from stages.errors import InputError
 from stages.stage import params_json
 from stages.store.workspace import Workspace
 from stages.systems import equivariant, spherical_cnn
@@ -152,6 +153,37 @@ def test_binding_takes_the_network_over(bound: SimpleNamespace) -> None:
     batch = bound.data[0].batch([5], None)
     told = torch.from_numpy(arrays("a/2")["map"][1:2]) * SCALE
     torch.testing.assert_close(batch["target"], model.embed_maps(told))
+
+
+def test_it_begins_with_the_encoder_of_another_run(bound: SimpleNamespace) -> None:
+    """Of the other layer, with another decoder; the rest is new."""
+    torch.manual_seed(5)
+    deep = equivariant.build(bound.params)
+    seen = Trained(deep.eval(), equivariant, bound.params, 1, {}, "deep", "beef", ("a/1", "a/9"))
+
+    def find(system: str, run: str) -> Trained:
+        return seen if system == "equivariant" else bound.teacher
+
+    ids = {"train": ("a/1",), "val": ("a/2",), "test": ("a/3",)}
+    start = dataclasses.replace(PARAMS, target_params="", layer="views", start="deep")
+    system, params = equivariant.bind(start, SimpleNamespace(ids=ids), find)
+    assert (params.start, params.start_weights) == ("deep", "beef")
+    torch.manual_seed(6)
+    model = system.build(params)
+    for name, value in deep.encoder.state_dict().items():
+        assert torch.equal(model.encoder.state_dict()[name], value), name
+    # what is built for reading a checkpoint needs no other run
+    torch.manual_seed(6)
+    fresh = equivariant.build(params)
+    assert torch.equal(fresh.decoder.start.weight, model.decoder.start.weight)
+    assert not torch.equal(fresh.encoder.layers[0].conv.weight, deep.encoder.layers[0].conv.weight)
+
+    wider = dataclasses.replace(start, width=8)
+    with pytest.raises(InputError, match="run deep has width 4, not 8"):
+        equivariant.bind(wider, SimpleNamespace(ids=ids), find)
+    leaky = SimpleNamespace(ids={**ids, "test": ("a/9",)})
+    with pytest.raises(InputError, match="trained on 1 of the test shapes, a/9 first"):
+        equivariant.bind(start, leaky, find)
 
 
 def test_batches_can_be_prepared_by_other_processes(bound: SimpleNamespace) -> None:

@@ -13,6 +13,7 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
+from stages.errors import InputError
 from stages.stage import params_json
 from stages.systems.equivariant.params import ARRAYS, NAME, PRESETS, REQUIRES, SELECT, Params
 
@@ -37,10 +38,16 @@ __all__ = [
 
 # Shares of the steps after which the learning rate is 1/5 and 1/25: 80k and 180k of 200k.
 _DROPS = (0.4, 0.9)
+# Of the encoder, in which a run and the one that it begins with must agree.
+_SAME = ("pixels", "width", "most", "blocks", "latent")
 
 
 def bind(params: Params, selection: Any, find: Any) -> tuple[Any, Params]:
-    """The system with the spherical CNN `params.target` in it, which stays as it is."""
+    """The system with the spherical CNN `params.target` in it, which stays as it is.
+
+    With `params.start` it begins with the encoder of that run. Raises InputError when that is of
+    another size, or was trained on shapes that are to be tested on.
+    """
     from stages.systems.equivariant.data import Views
 
     found = find("spherical-cnn", params.target)
@@ -52,9 +59,15 @@ def bind(params: Params, selection: Any, find: Any) -> tuple[Any, Params]:
         target_weights=found.sha256,
     )
 
+    begun = _start(params, selection, find) if params.start else None
+    if begun:
+        params = dataclasses.replace(params, start_weights=begun.sha256)
+
     def bound_build(params: Params) -> torch.nn.Module:
         model: Any = build(params)
         model.target.load_state_dict(teacher.state_dict())
+        if begun:
+            model.encoder.load_state_dict(begun.model.encoder.state_dict())
         return model
 
     def dataset(load: Any, ids: Any, params: Params) -> Any:
@@ -66,6 +79,24 @@ def bind(params: Params, selection: Any, find: Any) -> tuple[Any, Params]:
     own = {name: getattr(sys.modules[__name__], name) for name in __all__}
     own.update(build=bound_build, dataset=dataset)
     return types.SimpleNamespace(**own), params
+
+
+def _start(params: Params, selection: Any, find: Any) -> Any:
+    """The run whose encoder is begun with."""
+    found = find(NAME, params.start)
+    for name in _SAME:
+        if getattr(found.params, name) != getattr(params, name):
+            raise InputError(
+                f"run {found.run} has {name} {getattr(found.params, name)}, "
+                f"not {getattr(params, name)}",
+                "give the --preset and the options that it was trained with",
+            )
+    if known := sorted(set(found.learned_from) & set(selection.ids["test"])):
+        raise InputError(
+            f"run {found.run} was trained on {len(known)} of the test shapes, {known[0]} first",
+            "begin with a run on the same shapes",
+        )
+    return found
 
 
 def build(params: Params) -> torch.nn.Module:

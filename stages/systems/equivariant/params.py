@@ -40,6 +40,8 @@ class Params:
     target_weights: str = ""  # sha256; filled in
 
     # The network
+    start: str = option("", "run of equivariant whose encoder it begins with, whatever its layer")
+    start_weights: str = ""  # sha256; filled in
     pixels: Literal[32, 64, 128] = option(128, "side that the pictures are reduced to")
     width: int = option(64, "channels of the first and last stage", low=1)
     most: int = option(256, "most channels of a stage", low=1)
