@@ -5,12 +5,12 @@ Distances are 100 times those in world units, where shapes have diagonal 1. Lett
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from stages.evaluate.midpoints import densified
 from stages.geometry.mesh import Mesh
 from stages.geometry.points import sample_surface
 
@@ -78,59 +78,3 @@ def chamfer(first: np.ndarray, second: np.ndarray) -> float:
         return np.inf
     one, other = cKDTree(first), cKDTree(second)
     return SCALE * float(one.query(second)[0].mean() + other.query(first)[0].mean()) / 2
-
-
-def densified(mesh: Mesh, count: int) -> np.ndarray:
-    """(N, 3) float64: the vertices of a mesh and `count` midpoints, of the longest edge each time.
-
-    The midpoint splits the triangles at that edge, which makes new edges. What the published
-    evaluation compares with; `mesh` must have an area.
-    """
-    vertices, faces = _welded(mesh)
-    points = [tuple(vertex) for vertex in vertices.tolist()]
-    triangles = [list(face) for face in faces.tolist()]
-    at: dict[tuple[int, int], list[int]] = {}  # triangles at an edge
-    heap: list[tuple[float, int, int]] = []
-
-    def add(a: int, b: int, triangle: int) -> None:
-        edge = (a, b) if a < b else (b, a)
-        if edge not in at:
-            at[edge] = []
-            (ax, ay, az), (bx, by, bz) = points[a], points[b]
-            heap.append((-((ax - bx) ** 2 + (ay - by) ** 2 + (az - bz) ** 2), *edge))
-            if started:
-                heapq.heappush(heap, heap.pop())
-        at[edge].append(triangle)
-
-    started = False
-    for number, (a, b, c) in enumerate(triangles):
-        for edge in ((a, b), (b, c), (c, a)):
-            add(*edge, number)
-    heapq.heapify(heap)
-    started = True
-    for _ in range(count):
-        _, a, b = heapq.heappop(heap)
-        middle = len(points)
-        (ax, ay, az), (bx, by, bz) = points[a], points[b]
-        points.append(((ax + bx) / 2, (ay + by) / 2, (az + bz) / 2))
-        for number in at.pop((a, b)):
-            c = next(corner for corner in triangles[number] if corner not in (a, b))
-            other = len(triangles)
-            triangles[number] = [a, middle, c]
-            triangles.append([middle, b, c])
-            around = at[(b, c) if b < c else (c, b)]
-            around[around.index(number)] = other
-            add(a, middle, number)
-            add(middle, b, other)
-            add(middle, c, number)
-            add(middle, c, other)
-    return np.array(points)
-
-
-def _welded(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices, equal ones made one, and the faces that have three of them."""
-    vertices, index = np.unique(mesh.vertices.astype(np.float64), axis=0, return_inverse=True)
-    faces = index.reshape(-1)[mesh.faces]
-    proper = (faces != np.roll(faces, 1, 1)).all(1)
-    used, faces = np.unique(faces[proper], return_inverse=True)
-    return vertices[used], faces.reshape(-1, 3)
