@@ -33,14 +33,15 @@ _FOUND = (NUMBERS.index("Chamfer"), NUMBERS.index("F-score at 1 %"))
 def pointcloud_sheet(workspace: Workspace, run: Run, count: int) -> bytes:
     """PNG of `count` test shapes, one a row and one picture each: COLUMNS, Chamfer and F-score.
 
-    Taken in turn from the categories; the truth is the cloud of the true depth maps, the most that
-    the network could say. Drawn from the cache, without the network.
+    Taken in turn from the categories and spread over their shapes. The truth is the cloud of the
+    true depth maps, the most that the network could say. Drawn from the cache, without the network.
     """
     results = evaluated_clouds(workspace, run)
     key = results.index.key
     inputs = params_of(key)["inputs"] if key else []
     views, depths = (_artefact(workspace, one.partition(" ")[0]) for one in inputs)
-    ids = in_turn(sorted(results.index.items()), count)
+    every = in_turn(sorted(results.index.items()), len(results.index.items()))
+    ids = [every[n * len(every) // count] for n in range(min(count, len(every)))]
     rows = []
     for place, item in enumerate(ids):
         clouds = split_clouds(results, item)
