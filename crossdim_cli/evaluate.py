@@ -113,6 +113,17 @@ def register(app: typer.Typer) -> None:
         help="Novel views of test shapes beside their true pictures: PSNR, SSIM, mask IoU.",
         example="crossdim eval views --category car",
     )
+    seen = param(
+        "views", list[str], [], "These sets of views; may be repeated. Default: those trained on."
+    )
+    add_command(
+        group,
+        "pointcloud",
+        [RUN, ONE_CATEGORY, seen, *DEVICES, dry],
+        _pointcloud,
+        help="Clouds told of single pictures beside the shapes: both distances, Chamfer, F-score.",
+        example="crossdim eval pointcloud --category chair",
+    )
 
 
 def _relpose(session: Session) -> None:
@@ -205,6 +216,14 @@ def _views(session: Session) -> None:
     run = run_of(session, "view-synthesis")
     sets = choose_plain(session.workspace, session.options["views"], run)
     _each(session, run, sets, evaluate_views, _measured_text)
+
+
+def _pointcloud(session: Session) -> None:
+    from stages.evaluate.pointcloud_protocol import choose_pictures, evaluate_pointcloud
+
+    run = run_of(session, "structure-generator")
+    sets = choose_pictures(session.workspace, session.options["views"], run)
+    _each(session, run, sets, evaluate_pointcloud, _measured_text)
 
 
 def _reconstruction(session: Session) -> None:

@@ -8,6 +8,13 @@ from typing import Any, Literal
 
 import typer
 
+from crossdim_cli.clouds import (
+    Systems,
+    cloud_grid,
+    cloud_options,
+    plot_pointcloud,
+    register_points,
+)
 from crossdim_cli.command import Session, add_command, argument, new_app, param
 from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, SYSTEM, Posed, run_of
 from stages.errors import CrossdimError, ItemError, UsageError
@@ -28,6 +35,7 @@ def register(app: typer.Typer) -> None:
         options = [argument("path", Path, "File to write."), *_choice(name)]
         run = _mesh if name == "mesh" else _voxels
         add_command(exports, name, options, run, help=help, example=example)
+    register_points(exports)
     plots = new_app("Draw pictures.")
     app.add_typer(plots, name="plot")
     output = param("output", Path | None, None, "PNG file.", flags=("--output", "-o"))
@@ -56,6 +64,14 @@ def register(app: typer.Typer) -> None:
         _plot_synthesis,
         help="Input, channels of its embedding, the same turned, novel views and true ones.",
         example="crossdim plot synthesis --category car -o synthesis.png",
+    )
+    add_command(
+        plots,
+        "pointcloud",
+        [RUN, ONE_CATEGORY, shapes, output],
+        plot_pointcloud,
+        help="Input, true and told cloud of test pictures from three sides.",
+        example="crossdim plot pointcloud --category chair -o clouds.png",
     )
     views = param("views", str | None, None, "Set of views. Default: the first that will do.")
     add_command(
@@ -108,10 +124,12 @@ def register(app: typer.Typer) -> None:
 def _choice(name: str) -> list[inspect.Parameter]:
     kinds: Any = What if name == "mesh" else Literal["prediction", "truth"]
     return [
+        param("system", Systems, SYSTEM, "Whose prediction; clouds become surfaces and voxels."),
         param("what", kinds, "prediction", "What to write."),
         param("shape", str | None, None, "Id of the shape. Default: the first test shape."),
         param("view", int, 0, "Number of the view that was looked at.", min=0),
         param("voxels", str | None, None, "Variant of the voxels, for --what truth."),
+        *cloud_options(name),
         RUN,
         ONE_CATEGORY,
     ]
@@ -165,6 +183,8 @@ def _grid(session: Session) -> Any:
     from stages.train.run import find_run
 
     options = session.options
+    if options["system"] != SYSTEM:
+        return cloud_grid(session)
     if options["what"] == "truth":
         return true_grid(session.workspace, options["shape"], options["voxels"])
     run = find_run(session.workspace.root, SYSTEM, options["run"], options["category"])

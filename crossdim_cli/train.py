@@ -27,10 +27,19 @@ from stages.systems import (
     pose_aware,
     pose_regression,
     spherical_cnn,
+    structure_generator,
     view_synthesis,
 )
 
-_ALL = (pose_aware, spherical_cnn, equivariant, view_synthesis, pose_regression, keypointnet)
+_ALL = (
+    pose_aware,
+    spherical_cnn,
+    equivariant,
+    view_synthesis,
+    pose_regression,
+    keypointnet,
+    structure_generator,
+)
 SYSTEMS = {system.NAME: system for system in _ALL}
 
 
@@ -79,10 +88,14 @@ def _train(session: Session, system: Any) -> None:
     from stages.train.inputs import choose_inputs
 
     options = session.options
-    params = params_from(system.Params, options, system.PRESETS[options["preset"]])
-    variants = {stage: options[stage] for stage in system.REQUIRES}
-    selection = choose_inputs(session.workspace, system.REQUIRES, options["category"], variants)
+    preset = getattr(system, "preset", lambda name, options: system.PRESETS[name])
+    params = params_from(system.Params, options, preset(options["preset"], options))
+    requires = system.requires(params) if hasattr(system, "requires") else system.REQUIRES
+    variants = {stage: options[stage] for stage in requires}
+    selection = choose_inputs(session.workspace, requires, options["category"], variants)
     name = options["name"] or _default_name(selection.categories, options["category"], options)
+    if hasattr(system, "suffix") and not options["name"]:
+        name += system.suffix(params)
     if hasattr(system, "bind"):
         system, params = system.bind(params, selection, _finder(session))
     if options["dry_run"]:

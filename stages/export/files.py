@@ -13,10 +13,14 @@ from stages.export.choose import Grid
 from stages.geometry.mesh import Mesh
 from stages.geometry.voxels import encode_binvox
 
-SUFFIXES = {"mesh": (".obj", ".ply", ".glb", ".stl"), "voxels": (".binvox", ".npz")}
+SUFFIXES = {
+    "mesh": (".obj", ".ply", ".glb", ".stl"),
+    "voxels": (".binvox", ".npz"),
+    "points": (".ply", ".npz", ".pcd", ".xyz"),
+}
 
 
-def check_suffix(path: Path, kind: Literal["mesh", "voxels"]) -> None:
+def check_suffix(path: Path, kind: Literal["mesh", "voxels", "points"]) -> None:
     """UsageError unless the suffix is one that this kind can be written as."""
     if path.suffix.lower() not in SUFFIXES[kind]:
         raise UsageError(

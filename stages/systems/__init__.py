@@ -25,4 +25,8 @@ Optional:
                                             network; the system is this one with functions replaced.
                                             `find(system, run)` gives a `train.run.Trained`, the
                                             newest fitting one where `run` is empty
+    preset(name, options)                   the Params of a named size, where they depend on other
+                                            options of the command, too
+    requires(params)                        REQUIRES, where they depend on the parameters
+    suffix(params)                          what the default name of such a run ends with
 """
