@@ -22,6 +22,7 @@ from crossdim_cli.command import (
 from crossdim_cli.evaluate import DEVICES
 from crossdim_cli.output import Tracker
 from stages.systems import (
+    deep_encoding,
     equivariant,
     keypointnet,
     pose_aware,
@@ -30,7 +31,15 @@ from stages.systems import (
     view_synthesis,
 )
 
-_ALL = (pose_aware, spherical_cnn, equivariant, view_synthesis, pose_regression, keypointnet)
+_ALL = (
+    pose_aware,
+    deep_encoding,
+    spherical_cnn,
+    equivariant,
+    view_synthesis,
+    pose_regression,
+    keypointnet,
+)
 SYSTEMS = {system.NAME: system for system in _ALL}
 
 
@@ -81,7 +90,8 @@ def _train(session: Session, system: Any) -> None:
     options = session.options
     params = params_from(system.Params, options, system.PRESETS[options["preset"]])
     variants = {stage: options[stage] for stage in system.REQUIRES}
-    selection = choose_inputs(session.workspace, system.REQUIRES, options["category"], variants)
+    requires = system.requires(params) if hasattr(system, "requires") else system.REQUIRES
+    selection = choose_inputs(session.workspace, requires, options["category"], variants)
     name = options["name"] or _default_name(selection.categories, options["category"], options)
     if hasattr(system, "bind"):
         system, params = system.bind(params, selection, _finder(session))
