@@ -83,7 +83,7 @@ class Chance:
     @property
     def median_rank(self) -> int:
         """Of the first right one: it is at this place or before in half of the orders or more."""
-        return next(k for k in range(1, self.candidates + 1) if self.recall(k) >= 0.5)
+        return next(k for k in range(1, self.candidates + 1) if self.recall(k) > 0.5 - 1e-12)
 
     @property
     def average_precision(self) -> float:

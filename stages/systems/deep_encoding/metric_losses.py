@@ -7,11 +7,7 @@ code, N codes of any kind.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
-from pytorch_metric_learning.distances import LpDistance
-from pytorch_metric_learning.losses import LiftedStructureLoss
 
 
 def squared(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -52,24 +48,16 @@ def lifted(codes: torch.Tensor, labels: torch.Tensor, margin: float) -> torch.Te
     return (torch.relu(pair) ** 2).mean() / 2
 
 
-class ExactDistance(LpDistance):
-    """Euclidean distances, element by element: |a|^2 - 2 ab + |b|^2 loses the small ones."""
-
-    def __init__(self) -> None:
-        super().__init__(normalize_embeddings=False)
-
-    def compute_mat(self, query_emb: torch.Tensor, ref_emb: torch.Tensor) -> torch.Tensor:
-        """(N, M); where a distance is 0, its gradient is."""
-        return torch.cdist(query_emb, ref_emb, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-@lru_cache
-def _lifted_structure(margin: float) -> LiftedStructureLoss:
-    return LiftedStructureLoss(neg_margin=margin, pos_margin=0, distance=ExactDistance())
-
-
 def lifted_safe(codes: torch.Tensor, labels: torch.Tensor, margin: float) -> torch.Tensor:
-    """`lifted` from pytorch-metric-learning: the largest exponent is taken out of the sums before
-    they are formed, and a distance of 0 has no gradient.
+    """`lifted` of any codes: its value, and a gradient that is finite everywhere.
+
+    The sums are taken as log-sum-exp, which takes the largest exponent out, and a distance of 0 has
+    a gradient of 0. Once for each code, not for each pair: pytorch-metric-learning's forms the
+    negatives of every pair of a batch of 72 codes anew, which costs as much as the network.
     """
-    return _lifted_structure(margin)(codes, labels)
+    away = torch.cdist(codes, codes, compute_mode="donot_use_mm_for_euclid_dist")  # (N, N)
+    same = labels[:, None] == labels[None]
+    pushed = (margin - away).masked_fill(same, -torch.inf).logsumexp(1)  # (N,)
+    first, second = torch.where(same.triu(1))
+    pair = torch.logaddexp(pushed[first], pushed[second]) + away[first, second]
+    return (torch.relu(pair) ** 2).mean() / 2
