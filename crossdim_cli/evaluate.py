@@ -124,6 +124,20 @@ def register(app: typer.Typer) -> None:
         help="Clouds told of single pictures beside the shapes: both distances, Chamfer, F-score.",
         example="crossdim eval pointcloud --category chair",
     )
+    add_command(
+        group,
+        "retrieval",
+        [
+            RUN,
+            ONE_CATEGORY,
+            param("views", list[str], [], "Sets of views; may be repeated. Default: its own."),
+            *DEVICES,
+            dry,
+        ],
+        _retrieval,
+        help="Shapes found by pictures and pictures by shapes: recall, ranks, the modality gap.",
+        example="crossdim eval retrieval --category car",
+    )
 
 
 def _relpose(session: Session) -> None:
@@ -208,6 +222,14 @@ def _measured_text(report: Any) -> str:
     if summary["left_out"]:
         head += f" ({summary['left_out']} more are not there, or their pose is not known)"
     return "\n".join([head, *_tables_text(report.tables)])
+
+
+def _retrieval(session: Session) -> None:
+    from stages.evaluate.retrieval_protocol import choose_galleries, evaluate_retrieval
+
+    run = run_of(session, "deep-encoding")
+    sets = choose_galleries(session.workspace, session.options["views"], run)
+    _each(session, run, sets, evaluate_retrieval, _measured_text)
 
 
 def _views(session: Session) -> None:

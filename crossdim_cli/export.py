@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import typer
 
+from crossdim_cli import codes
 from crossdim_cli.clouds import (
     Systems,
     cloud_grid,
@@ -17,6 +18,7 @@ from crossdim_cli.clouds import (
 )
 from crossdim_cli.command import Session, add_command, argument, new_app, param
 from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, SYSTEM, Posed, run_of
+from crossdim_cli.train import SYSTEMS
 from stages.errors import CrossdimError, ItemError, UsageError
 
 What = Literal["prediction", "truth", "shape"]
@@ -101,10 +103,16 @@ def register(app: typer.Typer) -> None:
     add_command(
         plots,
         "curves",
-        [RUN, ONE_CATEGORY, output],
+        [
+            param("system", Literal[tuple(SYSTEMS)], SYSTEM, "Whose runs."),
+            param("run", list[str], [], "Names of runs. Default: the newest that fits."),
+            ONE_CATEGORY,
+            param("metric", str, "loss", "What is compared, of several runs."),
+            output,
+        ],
         _plot_curves,
-        help="Learning curves of a run.",
-        example="crossdim plot curves --run small -o curves.png",
+        help="Learning curves: all of a run, or one metric of several runs side by side.",
+        example="crossdim plot curves --system deep-encoding --run 1-1 --run 2-2 -o curves.png",
     )
     add_command(
         plots,
@@ -119,6 +127,7 @@ def register(app: typer.Typer) -> None:
         help="Annotated and sampled viewpoints on a sphere, and their azimuths.",
         example="crossdim plot viewpoints --category car -o viewpoints.png",
     )
+    codes.register(exports, plots)
 
 
 def _choice(name: str) -> list[inspect.Parameter]:
@@ -264,14 +273,18 @@ def _plot_alignment(session: Session) -> None:
 
 
 def _plot_curves(session: Session) -> None:
-    from stages.export.curves import curves_png
+    from stages.export.curves import compared_png, curves_png
     from stages.store.commit import commit_bytes
     from stages.train.run import find_run
 
     options = session.options
-    run = find_run(session.workspace.root, SYSTEM, options["run"], options["category"])
-    path = options["output"] or Path(f"{run.name}-curves.png")
-    commit_bytes(path, curves_png(run))
+    runs = [
+        find_run(session.workspace.root, options["system"], name, options["category"])
+        for name in options["run"] or [None]
+    ]
+    path = options["output"] or Path(f"{'-'.join(run.name for run in runs)}-curves.png")
+    one = len(runs) == 1
+    commit_bytes(path, curves_png(runs[0]) if one else compared_png(runs, options["metric"]))
     session.out.result({"path": str(path)}, str(path))
 
 

@@ -22,6 +22,7 @@ from crossdim_cli.command import (
 from crossdim_cli.evaluate import DEVICES
 from crossdim_cli.output import Tracker
 from stages.systems import (
+    deep_encoding,
     equivariant,
     keypointnet,
     pose_aware,
@@ -33,6 +34,7 @@ from stages.systems import (
 
 _ALL = (
     pose_aware,
+    deep_encoding,
     spherical_cnn,
     equivariant,
     view_synthesis,

@@ -139,11 +139,11 @@ def require_fresh(workspace: Workspace, artefact: Artefact, ids: list[str]) -> N
         why = status.state.stale[stale[0]]
         raise InputError(
             f"{artefact.name} is stale for {len(stale)} shapes ({stale[0]}: {why})",
-            f"run: {_command(artefact)}",
+            f"run: {command_of(artefact)}",
         )
 
 
-def _command(artefact: Artefact) -> str:
+def command_of(artefact: Artefact) -> str:
     """The command line that makes an artefact, without the parameters at their defaults."""
     stage = DERIVED[artefact.stage]
     key = artefact.index.key

@@ -28,6 +28,7 @@ _SAYS = {
     "pose-regression": "rotation",
     "keypointnet": "keypoints",
     "spherical-cnn": "probabilities",
+    "deep-encoding": "code",
 }
 _BATCH = 64
 _GRID_ROWS = 64  # of the maps that the paper's grid of 64^3 rotations comes from

@@ -20,6 +20,8 @@ A system's package imports no torch and holds:
 
 Optional:
 
+    requires(params)                        REQUIRES where it depends on the parameters, such as
+                                            sizes that differ from preset to preset
     bind(params, selection, find)           (system, params) for these data: fills in what only the
                                             data or other runs know, such as the classes or a frozen
                                             network; the system is this one with functions replaced.
@@ -27,6 +29,5 @@ Optional:
                                             newest fitting one where `run` is empty
     preset(name, options)                   the Params of a named size, where they depend on other
                                             options of the command, too
-    requires(params)                        REQUIRES, where they depend on the parameters
     suffix(params)                          what the default name of such a run ends with
 """

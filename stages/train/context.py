@@ -46,7 +46,11 @@ class Context:
 
 
 class Params(Protocol):
-    """Fields that the parameters of every system have; they are a frozen dataclass."""
+    """Fields that the parameters of every system have; they are a frozen dataclass.
+
+    Optional: `curve_every`, after how many steps each the metrics of one validation batch are
+    logged, without a checkpoint.
+    """
 
     @property
     def batch(self) -> int: ...  # samples a step and process

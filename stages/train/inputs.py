@@ -6,11 +6,11 @@ split without being told again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.engine.status import require_fresh
+from stages.engine.status import command_of, require_fresh
 from stages.errors import InputError, UsageError
 from stages.registry import DERIVED
 from stages.shapes.splits import assign
@@ -69,8 +69,9 @@ def choose_inputs(
 ) -> Selection:
     """The shapes that every required stage has made, split by family into train, val and test.
 
-    Raises InputError when a stage is missing or stale, or when a category has nothing to train on;
-    UsageError for an unknown category.
+    What a stage has tried and failed at is left out, and so are categories of which a stage has
+    nothing. Raises InputError when a stage is missing or stale, lacks some shapes of a category, or
+    when a category has nothing to train on; UsageError for an unknown category.
     """
     variants = variants or {}
     chosen = {
@@ -79,9 +80,10 @@ def choose_inputs(
     }
     common = set.intersection(*(set(a.index.items()) for a in chosen.values()))
     ids = select_categories(common, tuple(categories))
+    shapes = {i: e for a in workspace.artefacts("shapes") for i, e in a.index.items().items()}
+    _refuse_gaps(chosen.values(), {category_of(i) for i in ids}, set(shapes))
     for artefact in chosen.values():
         require_fresh(workspace, artefact, ids)
-    shapes = {i: e for a in workspace.artefacts("shapes") for i, e in a.index.items().items()}
     split = assign({i: shapes[i].labels for i in ids})
     by_split = {s: tuple(i for i in ids if split[i] == s) for s in ("train", "val", "test")}
     for name in ("train", "val"):
@@ -97,6 +99,21 @@ def choose_inputs(
         ids=by_split,
         fingerprint=digest(canonical_json([prints, by_split]).encode()),
     )
+
+
+def _refuse_gaps(chosen: Collection[Artefact], categories: set[str], shapes: set[str]) -> None:
+    """InputError when an artefact was never asked for shapes of these categories that others have.
+
+    `shapes` are those that are still in the workspace.
+    """
+    known = {i for artefact in chosen for i in artefact.index.items()} & shapes
+    wanted = {i for i in known if category_of(i) in categories}
+    for artefact in chosen:
+        if lacking := sorted(wanted - set(artefact.index.entries)):
+            raise InputError(
+                f"{artefact.name} lacks {len(lacking)} of {len(wanted)} shapes, {lacking[0]} first",
+                f"run: {command_of(artefact)}",
+            )
 
 
 class Loader:

@@ -1,7 +1,9 @@
 """metrics.csv, one row a logged step, and TensorBoard if it is asked for.
 
 Columns: step, seconds (of training so far, over all sessions), lr, the losses (means since the row
-before), and on rows of a validation its metrics as `val_<name>`; empty where there is none.
+before), and on rows of a validation its metrics as `val_<name>`; where the parameters have a
+`curve_every`, every so many steps those of one validation batch as `curve_<name>`. Empty where
+there is none.
 """
 
 from __future__ import annotations

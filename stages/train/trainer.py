@@ -76,8 +76,9 @@ class Trainer:
         train = TrainBatches(job.data.train, options.seed, params.batch, rank, self.world)
         steps = range(self.state.step, params.steps)
         self.train_feed = Feed(train, steps, options.workers, self.device)
-        val = ValidationBatches(job.data.val, params.batch)
-        self.val_feed = Feed(val, val.rounds(rank, self.world), options.workers, self.device)
+        self.val = ValidationBatches(job.data.val, params.batch)
+        rounds = self.val.rounds(rank, self.world)
+        self.val_feed = Feed(self.val, rounds, options.workers, self.device)
         self.began = self.saved = time.monotonic()
         self.seconds_before, self.saved_step = self.state.seconds, self.state.step
         self.interrupted = self.late = False
@@ -95,7 +96,7 @@ class Trainer:
             self._step(batches)
             if self._due():
                 self._validate()
-            elif self.state.step % self.job.options.log_every == 0:
+            elif self._curve_due() or self.state.step % self.job.options.log_every == 0:
                 self._log({})
             if time.monotonic() - self.saved > 60 * self.job.options.save_minutes:
                 self._save(["last"])
@@ -216,6 +217,19 @@ class Trainer:
             sums = dict(zip(sums, self.accelerator.reduce(vector, "sum").tolist()))
         return {name: value / total for name, value in sums.items()}
 
+    def _curve_due(self) -> bool:
+        every = getattr(self.job.params, "curve_every", 0)
+        return every > 0 and self.state.step % every == 0 and len(self.val.split) > 0
+
+    def _curve(self) -> dict[str, float]:
+        """The metrics of one validation batch, another one each time, for the learning curve."""
+        number = self.state.step // self.job.params.curve_every % len(self.val.rounds(0, 1))
+        self.learner.objective.eval()
+        batch, count = self.val[number]
+        scores = self.learner.scores(batch, count)
+        self.learner.objective.train()
+        return {f"curve_{name}": value / count for name, value in scores.items()}
+
     def _log(self, scores: Mapping[str, float]) -> None:
         """One row of metrics.csv: the mean losses since the row before, and the validation."""
         state = self.state
@@ -224,7 +238,8 @@ class Trainer:
         if not self.main:
             return
         when = {"step": state.step, "seconds": self._seconds(), "lr": state.rate}
-        row = {**when, **means, **scores}
+        curve = self._curve() if self._curve_due() else {}
+        row = {**when, **means, **curve, **scores}
         self.metrics.append(row)
         if self.board:
             for name, value in row.items():
