@@ -37,6 +37,7 @@ from torch import Tensor
 OFFSET = 10.0  # keeps inverse depths positive, and depths apart by about as much everywhere
 EPSILON = 1e-8
 EMPTY_LOGIT = -1.0
+FAR = 1e4  # outside of every picture, world units
 
 
 class Rendered(NamedTuple):
@@ -74,8 +75,8 @@ def render2d(
     """
     visible = logit > 0  # (B, N)
     with torch.no_grad():
-        # Rounding takes no NaN; the depths keep it, for the loss to show.
-        places = torch.nan_to_num(points)
+        # Rounding takes no NaN, and no infinity; the depths keep them, for the loss to show.
+        places = torch.nan_to_num(points).clamp_(-FAR, FAR)
         pixel = _cells(places, extrinsics, size, 1)  # (B, K, N)
         chosen, there = _first(visible)  # (B, M) each
         expanded = chosen[:, None].expand(-1, 3, -1)

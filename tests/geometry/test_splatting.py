@@ -189,6 +189,10 @@ def test_what_is_not_finite_reaches_the_depth() -> None:
     points[0, 1, 0] = math.nan
     drawn = render2d(points, torch.ones(1, 2, dtype=torch.float64), FRONT, 3)
     assert drawn.depth.isnan().any()
+    for far in (1e30, math.inf, -math.inf):
+        points[0, :, 0] = far
+        drawn = render2d(points.float(), torch.ones(1, 2), novel(1, 3).float(), 3)
+        assert (drawn.collision[0].sum((1, 2)) == 1).all()  # the other point
 
 
 # --- gradients

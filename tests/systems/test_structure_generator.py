@@ -1,14 +1,10 @@
-"""The structure generator: its network, data, losses, and both parts of its training."""
+"""The structure generator: its network and its data."""
 
 from __future__ import annotations
 
 import dataclasses
 import pickle
-import shutil
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,12 +12,9 @@ import torch
 from scipy.signal import correlate2d
 from torch import nn
 
-from stages import depths, render
 from stages.errors import InputError, UsageError
 from stages.geometry import cameras, orthographic
 from stages.geometry.mesh import Mesh
-from stages.geometry.points import fuse
-from stages.stage import Item
 from stages.systems import structure_generator as system
 from stages.systems.structure_generator.data import (
     Pictures,
@@ -30,31 +23,8 @@ from stages.systems.structure_generator.data import (
     mirrored_views,
 )
 from stages.systems.structure_generator.model import StructureGenerator, _Half, first_grid
-from stages.systems.structure_generator.objective import (
-    fixed_losses,
-    joint_losses,
-    true_maps,
-    validate,
-)
-from stages.train.run import find_run, load_model
 from tests.depths.shapes import ell
-
-PRESETS = system.PRESETS
-SIZE = 32
-PARAMS = dataclasses.replace(
-    PRESETS["tiny"],
-    encoder=(8, 16, 16, 16),
-    encoder_full=(),
-    latent=16,
-    decoder_full=(256,),
-    decoder=(16, 8, 8),
-    batch=4,
-    novel=2,
-    flip=False,
-    jitter=0.0,
-    precision="fp32",
-)
-JOINT = dataclasses.replace(PARAMS, stage="joint")
+from tests.systems.mapped import JOINT, PARAMS, PRESETS, SIZE, arrays, generator, pictures
 
 
 def mirrored(mesh: Mesh) -> Mesh:
@@ -74,29 +44,6 @@ def maps_of(mesh: Mesh, novel: np.ndarray) -> dict[str, np.ndarray]:
         "novel_depth": depth_maps(mesh, novel, SIZE),
         "novel_extrinsics": novel.astype(np.float32),
     }
-
-
-@cache
-def arrays(name: str) -> Mapping[str, np.ndarray]:
-    """What the stages `depths` and `views` store of the L, upright or on its back."""
-    mesh = ell()
-    if name == "chair/back":
-        mesh = Mesh.plain(mesh.vertices[:, [0, 2, 1]] * [1, 1, -1], mesh.faces)
-    item = Item(name, {"shapes": mesh.to_arrays()})
-    rng = np.random.default_rng(0)
-    maps = depths.process(item, depths.Params(size=SIZE, novel=6), rng)
-    options = render.Params(size=64, views=3, viewpoints="uniform", backend="numba", supersample=1)
-    seen = render.process(item, options, rng)
-    names = ("depth", "extrinsics", "novel_depth", "novel_extrinsics")
-    return {"rgb": seen["rgb"], **{n: maps[n] for n in names}}
-
-
-def pictures(params: system.Params = PARAMS, most: int = 0) -> Pictures:
-    return Pictures(arrays, ["chair/ell", "chair/back"], params, most)
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 # --- the network
@@ -276,237 +223,3 @@ def test_maps_of_other_sizes_and_views_are_refused() -> None:
         split(PARAMS, extrinsics=other).batch([0], None)
     with pytest.raises(InputError, match="has 6 novel views, a sample takes 7"):
         split(dataclasses.replace(JOINT, novel=7)).batch([0], None)
-
-
-# --- losses
-
-
-def random_told(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Maps (2, 8, 3, S, S) near the truth and logits (2, 8, S, S) for the two shapes."""
-    depth = pictures().batch([0, 3], None)["depth"]
-    maps = true_maps(depth, SIZE)
-    maps = maps + 0.1 * torch.randn(maps.shape, generator=generator(seed))
-    return maps, torch.randn(maps[:, :, 0].shape, generator=generator(seed + 1))
-
-
-def bce(logit: np.ndarray, truth: np.ndarray) -> float:
-    return float((np.log1p(np.exp(-np.abs(logit))) + np.maximum(logit, 0) - logit * truth).sum())
-
-
-@pytest.mark.parametrize("where", ["predicted", "true"])
-def test_fixed_losses_are_sums_over_pixels(where: str) -> None:
-    """With loops over the pixels; the depth of the background is 1."""
-    params = dataclasses.replace(PARAMS, depth_where=where, plane_weight=0.5, depth_weight=3.0)
-    maps, logit = random_told()
-    depth = pictures().batch([0, 3], None)["depth"]
-    plane = across = 0.0
-    for b in range(2):
-        for v in range(8):
-            for i in range(SIZE):
-                for j in range(SIZE):
-                    u, w, z = maps[b, v, :, i, j].tolist()
-                    true = float(depth[b, v, i * SIZE + j])
-                    plane += abs(u - j - 0.5) + abs(w - i - 0.5)
-                    if logit[b, v, i, j] > 0 if where == "predicted" else true > 0:
-                        across += abs(z - (true or 1.0))
-    mask = bce(logit.flatten().numpy(), (depth > 0).flatten().numpy())
-    found = fixed_losses(maps, logit, depth, params)
-    expected = {"plane": plane / 2, "depth": across / 2, "mask": mask / 2}
-    for name, value in expected.items():
-        assert found[name].item() == pytest.approx(value, rel=1e-4)  # float32 sums of 16,000
-    total = 0.5 * expected["plane"] + 3 * expected["depth"] + expected["mask"]
-    assert found["loss"].item() == pytest.approx(total, rel=1e-4)
-
-
-def test_the_truth_costs_nothing_and_its_cloud_little() -> None:
-    """The truth has no error on the fixed maps; from elsewhere less than any other of these."""
-    batch = pictures(JOINT).batch([0, 3], generator())
-    depth = batch["depth"]
-    maps = true_maps(depth, SIZE)
-    logit = torch.where(depth > 0, 20.0, -20.0).unflatten(2, (SIZE, SIZE))
-    found = fixed_losses(maps, logit, depth, dataclasses.replace(PARAMS, depth_where="true"))
-    assert found["loss"].item() < 1e-3
-    scores = validate(lambda images: (maps, logit), {**batch}, PARAMS)
-    assert scores["distance"].max() < 5e-3  # cdist in single precision
-    assert scores["mask_iou"].tolist() == [1, 1]
-    # Unsure logits: sure ones cost most where a point peeps out beside the shape's centres.
-    right, swapped, farther, hidden = (
-        joint_losses(told, sign * logit / 10, batch, JOINT)
-        for told, sign in (
-            (maps, 1),
-            (maps[:, :, [1, 0, 2]], 1),
-            (maps + torch.tensor([0, 0, 0.05])[:, None, None], 1),
-            (maps, -1),
-        )
-    )
-    assert right["depth"] < 1  # of about 200 pixels: less than 0.005 each
-    assert swapped["mask"] > 1.5 * right["mask"]
-    assert farther["depth"] > 2 * right["depth"]
-    assert hidden["mask"] > 2 * right["mask"]
-
-
-def test_depth_counts_where_one_point_fell() -> None:
-    """A cloud of one point, drawn by hand at the camera of the first fixed view."""
-    grid = first_grid(8, SIZE)[None].clone()
-    maps, logit = grid[:, :, :3], torch.full((1, 8, SIZE, SIZE), -9.0)
-    logit[0, 0, 7, 11] = 9.0
-    maps[0, 0, 2, 7, 11] = 0.8
-    depth = torch.zeros(1, 1, SIZE * SIZE)
-    depth[0, 0, 7 * SIZE + 11], depth[0, 0, 0] = 0.7, 0.9
-    batch = {
-        "novel_depth": depth,
-        "novel_extrinsics": torch.from_numpy(fixed_extrinsics(8))[None, :1],
-    }
-    assert joint_losses(maps, logit, batch, JOINT)["depth"].item() == pytest.approx(0.1, abs=1e-4)
-    depth[0, 0, 7 * SIZE + 11] = 0  # beside the shape, where the paper wants the distance 1
-    paper = dataclasses.replace(JOINT, depth_where="predicted")
-    assert joint_losses(maps, logit, batch, paper)["depth"].item() == pytest.approx(0.2, abs=1e-4)
-    assert joint_losses(maps, logit, batch, JOINT)["depth"].item() == 0
-
-
-def test_validation_is_brute_force_and_counts_empty_clouds() -> None:
-    maps, logit = random_told(5)
-    logit = logit - 2.5  # few points, so that all are compared
-    batch = pictures().batch([0, 3], None)
-    scores = validate(lambda images: (maps, logit), batch, PARAMS)
-    fixed = fixed_extrinsics(8)
-    for b, name in enumerate(["chair/ell", "chair/back"]):
-        seen = (logit[b] > 0).numpy()
-        u, v, z = maps[b].numpy().transpose(1, 0, 2, 3)
-        told = orthographic.unproject(u, v, z, fixed)[seen]
-        known = arrays(name)
-        truth = fuse(known["depth"], known["depth"] > 0, known["extrinsics"])
-        assert len(told) <= 1024
-        some = truth[np.linspace(0, len(truth) - 1, 1024).astype(int)]
-        apart = np.linalg.norm(told[:, None] - some, axis=2)
-        expected = 50 * (apart.min(0).mean() + apart.min(1).mean())
-        assert scores["distance"][b].item() == pytest.approx(expected, rel=1e-3)
-        filled = known["depth"] > 0
-        iou = (seen & filled).sum() / (seen | filled).sum()
-        assert scores["mask_iou"][b].item() == pytest.approx(iou)
-    assert scores["empty"].tolist() == [0, 0]
-    none = validate(lambda images: (maps, torch.full_like(logit, -1)), batch, PARAMS)
-    assert none["empty"].tolist() == [1, 1]
-    away = np.linalg.norm(some, axis=1)  # of the second shape
-    expected = 50 * (away.mean() + away.min())
-    assert none["distance"][1].item() == pytest.approx(expected, rel=1e-3)
-
-
-def test_both_parts_learn_two_shapes() -> None:
-    """Every weight takes part; the second part lowers what the first leaves at novel views."""
-    torch.manual_seed(0)
-    params = dataclasses.replace(PARAMS, lr=1e-2, momentum=0.1, steps=80)
-    model = system.build(params)
-
-    def steps(params: system.Params, count: int) -> list[float]:
-        data, optimizer = pictures(params), system.optimizer(model.train(), params)
-        values = []
-        for step in range(count):
-            batch = data.batch([0, 1, 2, 3, 4, 5], generator(step))
-            loss = system.losses(model, batch, params, SimpleNamespace(step=step))["loss"]
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            values.append(loss.item())
-        return values
-
-    values = steps(params, 80)
-    assert np.mean(values[-5:]) < 0.35 * np.mean(values[:5])
-    assert all(p.grad is not None for p in model.parameters())
-    batch = pictures().batch(range(6), None)
-    first = validate(model.eval(), batch, params)
-    assert first["mask_iou"].mean() > 0.6
-    params = dataclasses.replace(JOINT, lr=1e-3, novel=4)
-    novel = pictures(params).batch(range(6), generator(99))
-    before = joint_losses(*model(novel["image"]), novel, params)
-    steps(params, 25)
-    assert all(p.grad is not None for p in model.parameters())
-    after = joint_losses(*model.eval()(novel["image"]), novel, params)
-    # from 535 to 508, where a logit of -1 for nothing at all keeps it above 320; depth 5.7 to 4.3
-    assert after["loss"] < 0.97 * before["loss"]
-    assert after["depth"] < 0.9 * before["depth"]
-
-
-# --- through the command line
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six generated chairs with 32-pixel depth maps and 64-pixel pictures."""
-    from crossdim_cli.main import run
-
-    root = tmp_path_factory.mktemp("clouds") / "workspace"
-    for line in [
-        "shapes generate --count 6 --category chair --category table --jobs 0",
-        "depths --size 32 --novel 4 --jobs 0",
-        "render --size 64 --viewpoints uniform --views 3 --supersample 1 --backend numba --jobs 0",
-    ]:
-        assert run([*line.split(), "--workspace", str(root), "--quiet"]) == 0
-    return root
-
-
-SHORT = "--preset tiny --validate-every 2 --batch 4 --device cpu --threads 1 --novel 2"
-
-
-def test_the_second_part_goes_on_from_the_first(workspace: Path, crossdim, tmp_path: Path) -> None:
-    root = shutil.copytree(workspace, tmp_path / "workspace")
-    train = f"train structure-generator {SHORT}"
-    code, _, err = crossdim(f"{train} --stage joint --category chair", root)
-    assert code == 3
-    assert "no finished run of stage fixed of chair to go on from" in err
-    assert "run: crossdim train structure-generator --stage fixed --category chair" in err
-    code, out, err = crossdim(f"{train} --steps 2 --category chair", root)
-    assert (code, err) == (0, "")
-    assert out.startswith("runs/structure-generator/chair-tiny: 2 steps")
-    assert crossdim(f"{train} --steps 2 --category table", root)[0] == 0  # newer, of others
-    code, out, err = crossdim(f"{train} --steps 4 --stage joint --category chair", root)
-    assert (code, err) == (0, "")
-    assert out.startswith("runs/structure-generator/chair-tiny-joint: 4 steps")
-    joint = find_run(root, "structure-generator", category="chair")
-    first = find_run(root, "structure-generator", "chair-tiny")
-    params = joint.record()["params"]
-    assert (joint.name, params["start"]) == ("chair-tiny-joint", "chair-tiny")
-    assert params["start_weights"] == first.best()["sha256"]
-    assert params["lr"] == system.preset("tiny", {"stage": "joint"}).lr
-    trained = load_model(joint)
-    told = trained.system.predict(trained.model, torch.rand(1, 3, 64, 64), trained.params)
-    assert told["points"].shape == (1, 3, 8 * SIZE * SIZE)
-    again = f"{train} --stage joint --category chair"
-    code, _, err = crossdim(f"{again} --start chair-tiny-joint", root)
-    assert code == 3
-    assert "run chair-tiny-joint is of stage joint and of chair" in err
-    code, _, err = crossdim(f"{again} --latent 64", root)
-    assert code == 3
-    assert "run chair-tiny has latent 128, not 64" in err
-
-
-def test_a_stopped_second_part_continues_bit_equal(
-    workspace: Path, crossdim, tmp_path: Path
-) -> None:
-    root = shutil.copytree(workspace, tmp_path / "workspace")
-    train = f"train structure-generator {SHORT} --schedule constant --category chair"
-    assert crossdim(f"{train} --steps 2", root)[0] == 0
-    assert crossdim(f"{train} --stage joint --steps 4 --name whole", root)[0] == 0
-    assert crossdim(f"{train} --stage joint --steps 2 --name parts", root)[0] == 0
-    assert crossdim(f"{train} --stage joint --steps 4 --name parts", root)[0] == 0
-    models = [
-        load_model(find_run(root, "structure-generator", name), "last").model.state_dict()
-        for name in ("whole", "parts")
-    ]
-    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
-    start = load_model(find_run(root, "structure-generator", "chair-tiny")).model.state_dict()
-    moved = [(models[0][n] - start[n]).abs().max() for n in start if n.endswith("weight")]
-    assert 0 < max(moved) < 0.01  # four steps of 1e-3 from there, not from new weights
-
-
-def test_depths_of_another_kind_are_named(workspace: Path, crossdim) -> None:
-    code, _, err = crossdim("train structure-generator --preset small", workspace)
-    assert code == 3
-    assert "no depths at size 64" in err
-    assert "run: crossdim depths --size 64" in err
-    train = f"train structure-generator {SHORT}"
-    code, _, err = crossdim(f"{train} --fixed-views 6 --no-flip", workspace)
-    assert code == 3
-    assert "run: crossdim depths --size 32 --views 6" in err
-    code, _, err = crossdim(f"{train} --stage joint -n", workspace)
-    assert code == 3  # no run to go on from, said before anything is trained
