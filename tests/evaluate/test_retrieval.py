@@ -233,9 +233,9 @@ def test_one_view_each_leaves_no_other_pictures(tmp_path: Path, answering: Answe
 
 def test_what_cannot_be_searched(rooms: Rooms) -> None:
     workspace = Workspace(rooms.root)
+    run = rooms.ready(test=["chair/a", "chair/gone"])
+    (gallery,) = choose_galleries(workspace, [], run)
     with pytest.raises(InputError, match="1 of the 2 test shapes of made have"):
-        run = rooms.ready(test=["chair/a", "chair/gone"])
-        (gallery,) = choose_galleries(workspace, [], run)
         evaluate_retrieval(workspace, run, gallery, "cpu", False, lambda progress: None)
     rooms.see("views/large", size=256)
     with pytest.raises(InputError, match="no views at size 128 called large"):
