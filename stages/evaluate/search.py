@@ -30,11 +30,11 @@ def nearest(queries: np.ndarray, gallery: np.ndarray, count: int = 1) -> np.ndar
     """
     count = min(count, len(gallery))
     block = max(1, _BLOCK_BYTES // (len(gallery) * gallery.itemsize))
-    norms = (gallery**2).sum(1)
+    norms = np.einsum("nc,nc->n", gallery, gallery)
     found = [np.empty((0, count), np.int64)]
     for start in range(0, len(queries), block):
         # without |q|^2, which is the same for all of a row
-        away = queries[start : start + block] @ (-2 * gallery.T)
+        away = (-2 * queries[start : start + block]) @ gallery.T
         away += norms
         some = np.argpartition(away, count - 1, axis=1)[:, :count]
         order = np.take_along_axis(away, some, 1).argsort(1, kind="stable")

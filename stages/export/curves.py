@@ -13,6 +13,7 @@ from stages.train.run import Run
 _SKIPPED = ("step", "seconds", "lr")
 # What stands before the name of a metric in metrics.csv, and what is shown for it.
 _KINDS = {"": "training batches", "curve_": "a validation batch", "val_": "all of validation"}
+_WIDE = 10.0  # largest over smallest value, from which the scale is logarithmic
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -35,6 +36,7 @@ def compared_png(runs: Sequence[Run], metric: str) -> bytes:
     run does not have.
     """
     figure, panels = _panels(len(runs), shared=True)
+    values: list[float] = []
     for axes, run in zip(panels, runs):
         rows = _rows(run)
         shown = {kind: _points(rows, f"{kind}{metric}") for kind in _KINDS}
@@ -46,7 +48,10 @@ def compared_png(runs: Sequence[Run], metric: str) -> bytes:
         for kind, points in shown.items():
             if points[0]:
                 axes.plot(*points, linewidth=1, label=_KINDS[kind])
+                values += points[1]
         axes.set_title(run.name, fontsize=9)
+    if 0 < min(values) * _WIDE < max(values):  # the first steps would flatten all others
+        panels[0].set_yscale("log")
     panels[0].legend(fontsize=7, frameon=False)
     panels[0].set_ylabel(metric, fontsize=8)
     return _png(figure)

@@ -129,9 +129,10 @@ def plane_png(plane: Plane, title: str, views: Artefact | None = None) -> bytes:
         style: dict[str, Any] = {"marker": marker, "color": colour}
         if views is not None:
             _thumbnails(axes, views, item, plane.view[pictures], plane.place[pictures], colour)
-        axes.scatter(*plane.place[pictures].T, s=size, linewidths=0, label=item, **style)
-        solid = plane.place[mine & (plane.view < 0)].T
-        axes.scatter(*solid, s=110, edgecolors="black", linewidths=1.2, zorder=3, **style)
+        x, y = plane.place[pictures].T
+        axes.scatter(x, y, s=size, linewidths=0, label=item, **style)
+        x, y = plane.place[mine & (plane.view < 0)].T
+        axes.scatter(x, y, s=110, edgecolors="black", linewidths=1.2, zorder=3, **style)
     axes.set_xticks([])
     axes.set_yticks([])
     legend = figure.legend(loc="outside right center", fontsize=7, frameon=False)

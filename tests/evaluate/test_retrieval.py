@@ -188,20 +188,50 @@ def test_the_gap_of_equal_codes_is_not_told() -> None:
 def test_neighbours_go_through_the_nearest_training_shape(
     rooms: Rooms, answering: Answering
 ) -> None:
-    """Pictures say shape and view in two pixels, so that the nearest is known: training shapes are
-    numbers 1 and 4; shape numbers 0 and 2 are as near to 1.
-    """
-    answering(system(rooms, random_code(0.0)))
-    report = measure(rooms, rooms.ready(test=TEST))
-    found = {item: report.results.read(item) for item in TEST}
-    for table in ("image_to_shape", "shape_to_image", "image_to_image"):
-        assert 0 <= row(report, table, "nearest neighbour: recall@1")["all"] <= 1
-    # voxels of all shapes differ in two cells: ties, which count against the answer
-    assert all((one["image_to_shape_rank"][:, 1] == 4).all() for one in found.values())
-    # by pixels, views of one shape differ in the view's pixel alone, by 1 or 2 of 255; the views
-    # of shapes 2 and 3 are nearer to each other than a shape's first and last view
-    middle = found["chair/a"]["image_to_image_rank"][1, 1]
-    assert middle == 1
+    """Against loops, on random pictures and voxels; shapes 1 and 4 are those of training."""
+    rng = np.random.default_rng(0)
+    coarse = {item: rng.integers(0, 256, (VIEWS, 32, 32, 3), np.uint8) for item in IDS}
+    solid = {item: rng.random((8, 8, 8)) < 0.3 for item in IDS}
+    ones = np.eye(3, 4, dtype=np.float32)[None].repeat(VIEWS, 0)
+    zeros = np.zeros((VIEWS, 4), np.float32)
+    seen = {
+        item: {"rgb": rgb.repeat(4, 1).repeat(4, 2), "viewpoint": zeros, "extrinsics": ones}
+        for item, rgb in coarse.items()
+    }
+    put(rooms.root, "views/test", seen)
+    put(rooms.root, "voxels/res8", {item: {"voxels": v} for item, v in solid.items()}, res=8)
+    run = rooms.ready(test=TEST)
+    asked = retrieval.Asked(
+        run=str(run.folder),
+        views=str(rooms.root / "views" / "test"),
+        voxels=str(rooms.root / "voxels" / "res8"),
+        device="cpu",
+        test=tuple(TEST),
+        train=("chair/b", "table/e"),
+        training_views=str(rooms.root / "views" / "test"),
+    )
+    to_shape, to_image, alike = retrieval._by_neighbours(asked)
+
+    def pixels(first: np.ndarray, second: np.ndarray) -> float:
+        return float(((first / 255.0 - second / 255.0) ** 2).sum())
+
+    def cells(first: str, second: str) -> int:
+        return int((solid[first] != solid[second]).sum())
+
+    pictures = [picture for item in TEST for picture in coarse[item]]
+    for n, picture in enumerate(pictures):
+        of_training = {
+            (item, v): pixels(picture, other)
+            for item in asked.train
+            for v, other in enumerate(coarse[item])
+        }
+        taken_for, _ = min(of_training, key=of_training.__getitem__)
+        np.testing.assert_allclose(to_shape[n], [cells(taken_for, i) for i in TEST], atol=1e-2)
+        np.testing.assert_allclose(alike[n], [pixels(picture, p) for p in pictures], atol=1e-2)
+    for n, item in enumerate(TEST):
+        taken_for = min(asked.train, key=lambda one, item=item: cells(one, item))
+        expected = [min(pixels(p, other) for other in coarse[taken_for]) for p in pictures]
+        np.testing.assert_allclose(to_image[n], expected, atol=1e-2)  # of about 500, in float32
 
 
 def test_nothing_is_measured_twice(rooms: Rooms, answering: Answering) -> None:
@@ -233,9 +263,9 @@ def test_one_view_each_leaves_no_other_pictures(tmp_path: Path, answering: Answe
 
 def test_what_cannot_be_searched(rooms: Rooms) -> None:
     workspace = Workspace(rooms.root)
+    run = rooms.ready(test=["chair/a", "chair/gone"])
+    (gallery,) = choose_galleries(workspace, [], run)
     with pytest.raises(InputError, match="1 of the 2 test shapes of made have"):
-        run = rooms.ready(test=["chair/a", "chair/gone"])
-        (gallery,) = choose_galleries(workspace, [], run)
         evaluate_retrieval(workspace, run, gallery, "cpu", False, lambda progress: None)
     rooms.see("views/large", size=256)
     with pytest.raises(InputError, match="no views at size 128 called large"):
