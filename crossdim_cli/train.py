@@ -23,6 +23,7 @@ from crossdim_cli.evaluate import DEVICES
 from crossdim_cli.output import Tracker
 from stages.systems import (
     equivariant,
+    interpreter,
     keypointnet,
     pose_aware,
     pose_regression,
@@ -30,7 +31,10 @@ from stages.systems import (
     view_synthesis,
 )
 
-_ALL = (pose_aware, spherical_cnn, equivariant, view_synthesis, pose_regression, keypointnet)
+_ALL = (
+    *(pose_aware, spherical_cnn, equivariant, view_synthesis, pose_regression, keypointnet),
+    interpreter,
+)
 SYSTEMS = {system.NAME: system for system in _ALL}
 
 
@@ -80,9 +84,12 @@ def _train(session: Session, system: Any) -> None:
 
     options = session.options
     params = params_from(system.Params, options, system.PRESETS[options["preset"]])
-    variants = {stage: options[stage] for stage in system.REQUIRES}
-    selection = choose_inputs(session.workspace, system.REQUIRES, options["category"], variants)
-    name = options["name"] or _default_name(selection.categories, options["category"], options)
+    if hasattr(system, "complete"):
+        params = system.complete(params, session.workspace, options["category"])
+    requires = system.requires(params) if hasattr(system, "requires") else system.REQUIRES
+    variants = {stage: options[stage] for stage in requires}
+    selection = choose_inputs(session.workspace, requires, options["category"], variants)
+    name = options["name"] or _default_name(selection.categories, params, options)
     if hasattr(system, "bind"):
         system, params = system.bind(params, selection, _finder(session))
     if options["dry_run"]:
@@ -108,9 +115,10 @@ def _counts(selection: Any) -> str:
     return ", ".join(f"{len(ids)} {split}" for split, ids in selection.ids.items())
 
 
-def _default_name(there: tuple[str, ...], asked: list[str], options: Any) -> str:
-    which = "-".join(there) if asked else "all"
-    return f"{which}-{options['preset']}"
+def _default_name(there: tuple[str, ...], params: Any, options: Any) -> str:
+    which = "-".join(there) if options["category"] else "all"
+    step = f"{params.step}-" if hasattr(params, "step") else ""  # each step is a run of its own
+    return f"{which}-{step}{options['preset']}"
 
 
 def _run(session: Session, system: Any, params: Any, selection: Any, name: str) -> None:
@@ -127,7 +135,8 @@ def _run(session: Session, system: Any, params: Any, selection: Any, name: str) 
     known = {f.name for f in dataclasses.fields(TrainOptions)} - {"steps", "precision"}
     train_options = TrainOptions(**{k: v for k, v in options.items() if k in known})
     root = session.workspace.root
-    load = Loader(root, selection.variants, system.ARRAYS)
+    arrays = system.arrays(params) if hasattr(system, "arrays") else system.ARRAYS
+    load = Loader(root, selection.variants, arrays)
     data = Splits(
         system.dataset(load, selection.ids["train"], params),
         system.dataset(load, selection.ids["val"], params),

@@ -25,4 +25,8 @@ Optional:
                                             network; the system is this one with functions replaced.
                                             `find(system, run)` gives a `train.run.Trained`, the
                                             newest fitting one where `run` is empty
+    requires(params), arrays(params)        instead of REQUIRES and ARRAYS where they depend on the
+                                            parameters; REQUIRES then names all stages there may be
+    complete(params, workspace, categories)     the parameters with what only the workspace knows,
+                                            before data are chosen
 """
