@@ -129,8 +129,8 @@ _PAPER = Params()
 _SMALL = dataclasses.replace(
     _PAPER,
     height=80,
-    channels=(24, 64),
-    head=(64, 64),
+    channels=(16, 48),
+    head=(48, 48),
     refinement=(512, 256, 512),
     interpreter=(1024, 512, 128),
     contrast=0.1,
