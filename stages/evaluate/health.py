@@ -10,7 +10,10 @@ from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import list_runs
 
-PROTOCOLS = ("reconstruction", "relpose", "views", "align", "classification")
+PROTOCOLS = (
+    *("reconstruction", "relpose", "views", "align", "classification"),
+    *("keypoints", "skeleton", "skeleton-noise"),
+)
 
 
 def results_status(workspace: Workspace) -> list[dict[str, Any]]:
