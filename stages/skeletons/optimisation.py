@@ -132,12 +132,9 @@ def _regressed(
 
 
 def _least_squares(
-    matrix: np.ndarray,
-    target: np.ndarray,
-    seen: np.ndarray,
-    ridge: np.ndarray | float = _LEAST_RIDGE,
+    matrix: np.ndarray, target: np.ndarray, seen: np.ndarray, ridge: np.ndarray | None = None
 ) -> np.ndarray:
-    """(S, P) x that minimise sum_n seen_n |A_n x - b_n|^2 + ridge x^2; A (S, N, 2, P)."""
+    """(S, P) x that minimise sum_n seen_n |A_n x - b_n|^2 + x^T ridge x; A (S, N, 2, P)."""
     weighted = matrix * seen[..., None, None]
     square = np.einsum("snip,sniq->spq", weighted, matrix)
     right = np.einsum("snip,sni->sp", weighted, target)

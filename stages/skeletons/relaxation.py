@@ -21,6 +21,8 @@ _MOST = 1000  # iterations
 _TOLERANCE = 1e-3  # of primal and dual residual, relative
 _UNBALANCED = 10.0  # residuals so far apart change the penalty by 2
 _LITTLE = 1e-9
+_LEAST_SIZE = 1e-3  # of keypoints of which none is seen
+_MOST_PENALTY = 1e9
 
 
 class Weak(NamedTuple):
@@ -83,7 +85,7 @@ def _admm(points: np.ndarray, shapes: np.ndarray, seen: np.ndarray, weight: floa
     # (B D B^T + mu)^-1 for any mu: by its eigenvectors
     values, vectors = np.linalg.eigh(weighted @ flat.transpose(0, 2, 1))
     target = points.transpose(0, 2, 1) @ weighted.transpose(0, 2, 1)  # (S, 2, 3K)
-    mu = 1 / np.maximum(np.abs(points).mean((1, 2)), _LITTLE)
+    mu = 1 / np.maximum(np.abs(points).mean((1, 2)), _LEAST_SIZE)
     blocks = np.zeros((count, 2, 3 * bases))
     dual = np.zeros_like(blocks)
     for _ in range(_MOST):
@@ -101,6 +103,7 @@ def _admm(points: np.ndarray, shapes: np.ndarray, seen: np.ndarray, weight: floa
             break
         mu = np.where(primal > _UNBALANCED * step, 2 * mu, mu)
         mu = np.where(step > _UNBALANCED * primal, mu / 2, mu)
+        mu = np.clip(mu, 1 / _MOST_PENALTY, _MOST_PENALTY)
     return _split(blocks, bases)
 
 
