@@ -138,7 +138,7 @@ def _keypoints(session: Session) -> None:
     from stages.evaluate.landmarked import choose_pictures
 
     options = session.options
-    run = _run_of_steps(session, ("joint", "keypoints"))
+    run = run_of_steps(session, ("joint", "keypoints"))
     sets = choose_pictures(session.workspace, options["landmarks"], options["photos"], run)
     _each(session, run, sets, evaluate_keypoints, _chosen_text)
 
@@ -152,7 +152,7 @@ def _skeleton(session: Session) -> None:
     )
 
     options = session.options
-    run = _run_of_steps(session, ("joint", "interpret"))
+    run = run_of_steps(session, ("joint", "interpret"))
     if run.record()["params"]["step"] == "interpret":
         sets: list[Any] = [choose_skeletons(session.workspace, run, options["skeletons"])]
         _each(session, run, sets, evaluate_noise, _chosen_text)
@@ -161,7 +161,7 @@ def _skeleton(session: Session) -> None:
     _each(session, run, sets, evaluate_skeleton, _chosen_text)
 
 
-def _run_of_steps(session: Session, steps: tuple[str, ...]) -> Any:
+def run_of_steps(session: Session, steps: tuple[str, ...]) -> Any:
     """The named run, or the newest one of the first of these steps that there is."""
     from stages.errors import InputError
     from stages.train.run import find_run

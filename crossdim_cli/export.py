@@ -10,6 +10,7 @@ import typer
 
 from crossdim_cli.command import Session, add_command, argument, new_app, param
 from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, SYSTEM, Posed, run_of
+from crossdim_cli.skeleton_pictures import register_skeletons
 from stages.errors import CrossdimError, ItemError
 
 What = Literal["prediction", "truth", "shape"]
@@ -102,6 +103,7 @@ def register(app: typer.Typer) -> None:
         help="Annotated and sampled viewpoints on a sphere, and their azimuths.",
         example="crossdim plot viewpoints --category car -o viewpoints.png",
     )
+    register_skeletons(exports, plots, output)
 
 
 def _choice(name: str) -> list[inspect.Parameter]:

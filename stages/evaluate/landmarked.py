@@ -127,7 +127,7 @@ def read_pictures(source: Any, item: str, trained: Trained) -> dict[str, Any]:
     template, params = template_of(trained.params), trained.params
     found: dict[str, Any] = dict(prepared(item, arrays, template, params))
     names = [bytes(name).decode() for name in arrays["keypoint_names"]]
-    convention = bytes(arrays.get("convention", b"keypoint5")).decode()
+    convention = np.bytes_(arrays.get("convention", b"keypoint5")).rstrip(b"\0").decode()
     column = columns(item, template, convention, names)
     found["visible"] = (arrays["visible"][:, column] > 0) & (column >= 0)
     if "sigma" in arrays:

@@ -92,7 +92,7 @@ def prepared(
     rendered views turned (V, N, 3): 3D keypoints in the camera's axes, from the shape's centre.
     """
     names = [bytes(name).decode() for name in arrays["keypoint_names"]]
-    convention = bytes(arrays.get("convention", b"keypoint5")).decode()
+    convention = np.bytes_(arrays.get("convention", b"keypoint5")).rstrip(b"\0").decode()
     column = columns(item, template, convention, names)  # (N,) -1 where there is none
     if "shape_points" in arrays and (
         wrong := wrong_sides(template, arrays["shape_points"], column)
