@@ -102,7 +102,8 @@ def neighbours_sheet(results: Artefact, views: Artefact, queries: int, count: in
     from PIL import Image
 
     names, alpha, rotation = told_of(results)
-    step = max(1, len(names) // queries)
+    queries, count = min(queries, len(names)), min(count, len(names) - 1)
+    step = len(names) // queries
     rows = []
     for query in range(0, step * queries, step):
         for by in ("structure", "viewpoint"):
@@ -126,6 +127,8 @@ def _thumbnail(views: Artefact, item: str, view: int) -> np.ndarray:
 
 def graph_png(results: Artefact, views: Artefact, most: int, seed: int) -> bytes:
     """Figure 11: pictures where t-SNE puts the viewpoints that were told of them."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
     from sklearn.manifold import TSNE
 
@@ -136,8 +139,9 @@ def graph_png(results: Artefact, views: Artefact, most: int, seed: int) -> bytes
         raise InputError(f"{results.name} has {len(names)} pictures, too few", "measure on more")
     perplexity = min(30.0, (len(features) - 1) / 3)
     places = TSNE(2, perplexity=perplexity, random_state=seed, init="pca").fit_transform(features)
-    figure, axes = _figure(1)
-    figure.set_size_inches(9, 9)
+    figure = Figure(figsize=(9, 9))
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.05, 0.05, 0.9, 0.9))
     axes.scatter(*places.T, s=1)
     for (x, y), row in zip(places, chosen):
         image = OffsetImage(_thumbnail(views, *names[row]), zoom=0.3)
