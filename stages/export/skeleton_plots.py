@@ -142,7 +142,7 @@ def graph_png(results: Artefact, views: Artefact, most: int, seed: int) -> bytes
     figure = Figure(figsize=(9, 9))
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0.05, 0.05, 0.9, 0.9))
-    axes.scatter(*places.T, s=1)
+    axes.scatter(places[:, 0], places[:, 1], s=1)
     for (x, y), row in zip(places, chosen):
         image = OffsetImage(_thumbnail(views, *names[row]), zoom=0.3)
         axes.add_artist(AnnotationBbox(image, (x, y), frameon=False))
