@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
         ("views", "Render shapes: RGB, mask, depth and camera per view."),
         ("depths", "Orthographic depth maps at fixed and at random views."),
         ("spheres", "Sphere maps: ray lengths in all directions from the centre."),
+        ("landmarks", "Where named keypoints are in the views, and which are hidden."),
     ):
         command = DERIVED[stage].command.removeprefix("crossdim ")
         add_derived(app, command, DERIVED[stage], help)

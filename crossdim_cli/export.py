@@ -18,6 +18,7 @@ from crossdim_cli.clouds import (
 )
 from crossdim_cli.command import Session, add_command, argument, new_app, param
 from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, SYSTEM, Posed, run_of
+from crossdim_cli.skeleton_pictures import register_skeletons
 from crossdim_cli.train import SYSTEMS
 from stages.errors import CrossdimError, ItemError, UsageError
 
@@ -128,6 +129,7 @@ def register(app: typer.Typer) -> None:
         example="crossdim plot viewpoints --category car -o viewpoints.png",
     )
     codes.register(exports, plots)
+    register_skeletons(exports, plots, output)
 
 
 def _choice(name: str) -> list[inspect.Parameter]:

@@ -39,6 +39,7 @@ def build() -> typer.Typer:
         maintain,
         photos,
         shapes,
+        skeletons,
         status,
         train,
         viewpoints,
@@ -46,7 +47,7 @@ def build() -> typer.Typer:
 
     app = new_app("From folders of CAD meshes to trained single-image 3D models. " + EPILOG)
     app.callback()(_root)
-    for module in (demo, shapes, viewpoints, photos, data, train, evaluate, export):
+    for module in (demo, shapes, viewpoints, photos, data, skeletons, train, evaluate, export):
         module.register(app)
     for module in (status, inspect, maintain):
         module.register(app)

@@ -24,6 +24,7 @@ from crossdim_cli.output import Tracker
 from stages.systems import (
     deep_encoding,
     equivariant,
+    interpreter,
     keypointnet,
     pose_aware,
     pose_regression,
@@ -41,6 +42,7 @@ _ALL = (
     pose_regression,
     keypointnet,
     structure_generator,
+    interpreter,
 )
 SYSTEMS = {system.NAME: system for system in _ALL}
 
@@ -92,12 +94,13 @@ def _train(session: Session, system: Any) -> None:
     options = session.options
     preset = getattr(system, "preset", lambda name, options: system.PRESETS[name])
     params = params_from(system.Params, options, preset(options["preset"], options))
+    if hasattr(system, "complete"):
+        params = system.complete(params, session.workspace, options["category"])
     requires = system.requires(params) if hasattr(system, "requires") else system.REQUIRES
     variants = {stage: options[stage] for stage in requires}
     selection = choose_inputs(session.workspace, requires, options["category"], variants)
-    name = options["name"] or _default_name(selection.categories, options["category"], options)
-    if hasattr(system, "suffix") and not options["name"]:
-        name += system.suffix(params)
+    suffix = system.suffix(params) if hasattr(system, "suffix") else ""
+    name = options["name"] or _default_name(selection.categories, options) + suffix
     if hasattr(system, "bind"):
         system, params = system.bind(params, selection, _finder(session))
     if options["dry_run"]:
@@ -123,8 +126,8 @@ def _counts(selection: Any) -> str:
     return ", ".join(f"{len(ids)} {split}" for split, ids in selection.ids.items())
 
 
-def _default_name(there: tuple[str, ...], asked: list[str], options: Any) -> str:
-    which = "-".join(there) if asked else "all"
+def _default_name(there: tuple[str, ...], options: Any) -> str:
+    which = "-".join(there) if options["category"] else "all"
     return f"{which}-{options['preset']}"
 
 
@@ -142,7 +145,8 @@ def _run(session: Session, system: Any, params: Any, selection: Any, name: str) 
     known = {f.name for f in dataclasses.fields(TrainOptions)} - {"steps", "precision"}
     train_options = TrainOptions(**{k: v for k, v in options.items() if k in known})
     root = session.workspace.root
-    load = Loader(root, selection.variants, system.ARRAYS)
+    arrays = system.arrays(params) if hasattr(system, "arrays") else system.ARRAYS
+    load = Loader(root, selection.variants, arrays)
     data = Splits(
         system.dataset(load, selection.ids["train"], params),
         system.dataset(load, selection.ids["val"], params),

@@ -145,6 +145,8 @@ def require_fresh(workspace: Workspace, artefact: Artefact, ids: list[str]) -> N
 
 def command_of(artefact: Artefact) -> str:
     """The command line that makes an artefact, without the parameters at their defaults."""
+    if artefact.stage not in DERIVED:
+        return next(s.command for s in SOURCES.values() if s.name == artefact.stage)
     stage = DERIVED[artefact.stage]
     key = artefact.index.key
     params = params_from_json(stage.params, params_of(key)) if key else stage.params()

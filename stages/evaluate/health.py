@@ -12,7 +12,7 @@ from stages.train.run import list_runs
 
 PROTOCOLS = (
     *("reconstruction", "relpose", "views", "align", "classification"),
-    *("pointcloud", "retrieval"),
+    *("pointcloud", "retrieval", "keypoints", "skeleton", "skeleton-noise"),
 )
 
 

@@ -59,6 +59,11 @@ def usable(record: Mapping[str, Any], artefact: Artefact) -> list[str]:
     if artefact.stage == "keypoints":
         known = {canonical(category) for category in record["data"]["categories"]}
         return sorted(item for item in items if canonical(category_of(item)) in known)
+    if artefact.stage == "landmarks":  # also shapes of its category that it has never seen
+        known = {canonical(category) for category in record["data"]["categories"]}
+        seen = {*record["data"]["ids"]["train"], *record["data"]["ids"]["val"]}
+        fits = (item for item in items if canonical(category_of(item)) in known)
+        return sorted(item for item in fits if item not in seen)
     return sorted(item for item in record["data"]["ids"]["test"] if item in items)
 
 

@@ -27,6 +27,10 @@ Optional:
                                             network; the system is this one with functions replaced.
                                             `find(system, run)` gives a `train.run.Trained`, the
                                             newest fitting one where `run` is empty
+    arrays(params)                          ARRAYS, where they depend on the parameters; REQUIRES
+                                            then names all stages that there may be
+    complete(params, workspace, categories)     the parameters with what only the workspace knows,
+                                            before data are chosen
     preset(name, options)                   the Params of a named size, where they depend on other
                                             options of the command, too
     suffix(params)                          what the default name of such a run ends with

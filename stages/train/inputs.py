@@ -12,9 +12,9 @@ from typing import Any
 
 from stages.engine.status import command_of, require_fresh
 from stages.errors import InputError, UsageError
-from stages.registry import DERIVED
+from stages.registry import DERIVED, SOURCES
 from stages.shapes.splits import assign
-from stages.stage import Arrays
+from stages.stage import Arrays, Stage
 from stages.store.fingerprint import canonical_json, digest
 from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace, category_of, select_categories
@@ -37,9 +37,10 @@ def choose_variant(
     if not fits:
         told = _to_say(stage, needed)
         what = f"no {stage} at {' '.join(f'{k} {v}' for k, v in told.items())}"
+        what = what if told else f"no {stage}"
         what += f" called {variant}" if variant else ""
         flags = " ".join(f"--{k.replace('_', '-')} {v}" for k, v in told.items())
-        raise InputError(f"{what} in {workspace.root}", f"run: {DERIVED[stage].command} {flags}")
+        raise InputError(f"{what} in {workspace.root}", f"run: {_stage(stage).command} {flags}")
     if len(fits) > 1:
         names = ", ".join(a.variant for a in fits)
         raise UsageError(f"several {stage} fit: {names}", f"choose one with --{stage} NAME")
@@ -48,9 +49,14 @@ def choose_variant(
 
 def _to_say(stage: str, needed: Mapping[str, Any]) -> dict[str, Any]:
     """The first of the needed parameters, and those that are not the stage's defaults anyway."""
-    usual = DERIVED[stage].params()
+    usual = _stage(stage).params()
     first = next(iter(needed), "")
     return {k: v for k, v in needed.items() if k == first or getattr(usual, k) != v}
+
+
+def _stage(name: str) -> Stage:
+    """The stage that fills the folder of that name."""
+    return next(s for s in (*DERIVED.values(), *SOURCES.values()) if s.name == name)
 
 
 def _fits(artefact: Artefact, needed: Mapping[str, Any]) -> bool:
@@ -84,7 +90,10 @@ def choose_inputs(
     _refuse_gaps(chosen.values(), {category_of(i) for i in ids}, set(shapes))
     for artefact in chosen.values():
         require_fresh(workspace, artefact, ids)
-    split = assign({i: shapes[i].labels for i in ids})
+    # what is no shape, such as a photo, says itself which split it is in
+    known = {i: e for a in chosen.values() for i, e in a.index.items().items()}
+    known |= shapes
+    split = assign({i: known[i].labels for i in ids})
     by_split = {s: tuple(i for i in ids if split[i] == s) for s in ("train", "val", "test")}
     for name in ("train", "val"):
         if not by_split[name]:

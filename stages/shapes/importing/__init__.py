@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from stages.errors import UsageError
+from stages.shapes.importing.annotated import list_annotated
 from stages.shapes.importing.files import source_digest
 from stages.shapes.importing.folder import list_folder
 from stages.shapes.importing.manifest import list_manifest
@@ -33,6 +34,7 @@ FORMATS: dict[str, Callable[[Mapping[str, Any]], dict[str, dict[str, Any]]]] = {
     "modelnet": list_modelnet,
     "pascal3d": list_pascal3d,
     "sh3f": list_sh3f,
+    "annotated": list_annotated,
 }
 
 

@@ -1,7 +1,8 @@
-"""A model turned and stretched as the catalogue that lists it says."""
+"""A model turned and stretched as the catalogue that lists it says; keypoints beside it."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from stages.errors import ItemError
+from stages.geometry.mesh import Mesh
 from stages.shapes.importing.parts import Part, check, placed
 
 
@@ -39,6 +41,24 @@ def as_catalogued(parts: Sequence[Part], source: Mapping[str, Any]) -> list[Part
         scale = np.where(flat, 1, size / np.where(flat, 1, extent))
         parts = [placed(part, np.diag([*scale, 1])) for part in parts]
     return parts
+
+
+def with_keypoints(mesh: Mesh, parts: Sequence[Part], source: Mapping[str, Any]) -> Mesh:
+    """The mesh that `join` made of the parts, with the `keypoints` of its source.
+
+    These are names and coordinates of the file; like the mesh they are moved and scaled so that the
+    box is centred and its diagonal 1.
+    """
+    points = source.get("keypoints")
+    if not points:
+        return mesh
+    used = [part.vertices[np.unique(part.faces)] for part in parts if len(part.faces)]
+    vertices = np.concatenate(used).astype(np.float64)
+    low, high = vertices.min(0), vertices.max(0)
+    placed_at = (np.array(list(points.values())) - (low + high) / 2) / np.linalg.norm(high - low)
+    return dataclasses.replace(
+        mesh, keypoints=placed_at.astype(np.float32), keypoint_names=tuple(points)
+    )
 
 
 def _numbers(text: str, count: int, what: str) -> list[float]:

@@ -24,7 +24,7 @@ from stages.shapes.importing.files import (
 from stages.shapes.importing.images import open_image, to_rgba
 from stages.shapes.importing.mtl import Described, decoded, parse_mtl
 from stages.shapes.importing.parts import PLAIN, Material, Part, join
-from stages.shapes.importing.placing import as_catalogued
+from stages.shapes.importing.placing import as_catalogued, with_keypoints
 from stages.shapes.importing.storage import Folder
 from stages.shapes.importing.text import read_obj, read_off
 
@@ -41,6 +41,7 @@ def read_model(source: Mapping[str, Any], texture_size: int) -> tuple[Mesh, list
       of `Kd`, as in Blender: exporters write any grey beside it, also black. glTF multiplies.
     - Colours of vertices or faces become at most 256 materials, by the mean colour of each face;
       they give way to a texture. STL has no colours.
+    - Keypoints where the source names them.
     - Normals of the file; where there are none, see `complete_normals`.
 
     A texture that is not there leaves the plain colour. A texture that is damaged, or that lies
@@ -58,7 +59,8 @@ def read_model(source: Mapping[str, Any], texture_size: int) -> tuple[Mesh, list
         if not data:
             raise ItemError("the file is empty")
         parts = _parts(data, suffix, folder, texture_size)
-        return join(as_catalogued(parts, source)), list(folder.missing)
+        parts = as_catalogued(parts, source)
+        return with_keypoints(join(parts), parts, source), list(folder.missing)
 
 
 def _parts(data: bytes, suffix: str, folder: Folder, texture_size: int) -> list[Part]:

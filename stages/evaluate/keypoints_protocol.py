@@ -1,0 +1,124 @@
+"""Runs the protocol of 2D keypoints: PCK, PCP, average error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from stages.errors import InputError
+from stages.evaluate.keypoints import METHODS, STAGE
+from stages.evaluate.landmarked import Pictures, choose_items
+from stages.evaluate.measure import Measurement, Report, Show, about, evaluate, run_params
+from stages.evaluate.skeleton_metrics import PCK_THRESHOLDS, average_error, pck, pcp
+from stages.evaluate.tables import Row, Table, to_json
+from stages.stage import Arrays, params_from_json
+from stages.store.workspace import Artefact, Workspace, category_of
+from stages.train.run import Run
+
+SIGMA = 4.0  # pixels of 240 x 320, where there are no annotators
+CONSTANT = "mean of the training"
+_NAMES = ("told", "truth", "labelled", "visible", "sigma", "length")
+
+
+def evaluate_keypoints(
+    workspace: Workspace, run: Run, pictures: Pictures, device: str, dry_run: bool, show: Show
+) -> Report:
+    """PCK, PCP and average error of a run on one set of pictures, by category.
+
+    Beside them the constant answer: each keypoint where it is in the mean of the training pictures.
+    Raises InputError when the run has no best checkpoint, or there is nothing to measure it on.
+    """
+    ids = choose_items(workspace, run, pictures)
+    params = run_params(run, [pictures.marks])
+    source = {"run": str(run.folder), "device": device, **pictures.folders()}
+    what = Measurement(STAGE, params, dict.fromkeys(ids, source), pictures.variant)
+
+    def tell(results: Artefact) -> tuple[tuple[Table, ...], dict[str, Any]]:
+        tables = keypoint_tables(results, ids, constant_answer(workspace, run))
+        chosen = {
+            "PCK relative to": "the longer side of the box around the keypoints",
+            "sigma without annotators": f"{SIGMA:g} px of 240 x 320",
+        }
+        return tables, {
+            **about(run, params, ids),
+            "left_out": 0,
+            "chosen": chosen,
+            "tables": to_json(tables),
+        }
+
+    return evaluate(workspace, what, dry_run, show, tell)
+
+
+def constant_answer(workspace: Workspace, run: Run) -> np.ndarray:
+    """(N, 2) mean places of the labelled keypoints of the run's training pictures."""
+    from stages.systems.interpreter import Params, arrays, dataset
+    from stages.train.inputs import Loader
+
+    record = run.record()
+    params = params_from_json(Params, record["params"])
+    load = Loader(workspace.root, record["data"]["variants"], arrays(params))
+    samples = dataset(load, record["data"]["ids"]["train"], params)
+    total: Any = 0.0
+    count: Any = 0
+    for start in range(0, len(samples), 64):
+        batch = samples.batch(range(start, min(start + 64, len(samples))), None)
+        present = batch["present"][..., None].numpy()
+        total = total + (batch["keypoints"].numpy() * present).sum(0)
+        count = count + present.sum(0)
+    return total / np.maximum(count, 1)
+
+
+def keypoint_tables(results: Artefact, ids: list[str], constant: np.ndarray) -> tuple[Table, ...]:
+    """One table of all labelled keypoints, one of those that are visible; a column a category."""
+    stacked: dict[str, Arrays] = {}
+    for category in sorted({category_of(item) for item in ids}):
+        parts = [results.read(item, _NAMES) for item in ids if category_of(item) == category]
+        stacked[category] = {name: np.concatenate([p[name] for p in parts]) for name in _NAMES}
+    if not any(one["labelled"].any() for one in stacked.values()):
+        raise InputError(f"{results.name} has no labelled keypoint", "give other pictures")
+    return (
+        Table("labelled", "all keypoints in the picture", _rows(stacked, "labelled", constant)),
+        Table("visible", "visible keypoints", _rows(stacked, "visible", constant)),
+    )
+
+
+def _rows(stacked: Mapping[str, Arrays], which: str, constant: np.ndarray) -> tuple[Row, ...]:
+    def distances(one: Arrays, told: np.ndarray) -> np.ndarray:
+        away = np.linalg.norm(told - one["truth"], axis=-1)
+        return np.where(one[which], away, np.nan)
+
+    rows: list[Row] = []
+    answers = {name: number for number, name in enumerate(METHODS)}
+    for method in (*METHODS, CONSTANT):
+        away = {}
+        for category, one in stacked.items():
+            told = constant if method == CONSTANT else one["told"][:, answers[method]]
+            found = distances(one, told)
+            if np.isfinite(found).any():
+                away[category] = found
+        if away:
+            rows += _measured(method, stacked, away)
+    return tuple(rows)
+
+
+def _measured(
+    method: str, stacked: Mapping[str, Arrays], away: Mapping[str, np.ndarray]
+) -> list[Row]:
+    def row(what: str, of: Callable[[np.ndarray, Arrays], float]) -> Row:
+        return f"{method}: {what}", {c: of(a, stacked[c]) for c, a in away.items()}
+
+    def sigma(one: Arrays) -> np.ndarray:
+        return np.where(np.isfinite(one["sigma"]), one["sigma"], SIGMA)
+
+    pcks = [
+        row(f"PCK@{t:g}", lambda a, one, t=t: pck(a, one["length"], t))  # type: ignore[misc]
+        for t in PCK_THRESHOLDS
+    ]
+    return [
+        *pcks,
+        row("mean distance (px)", lambda a, one: float(np.nanmean(a))),
+        row("PCP", lambda a, one: pcp(a, sigma(one))),
+        row("AE", lambda a, one: average_error(a, sigma(one))),
+    ]

@@ -1,0 +1,1 @@
+"""Templates of skeletons that come with the package, one JSON file each."""
