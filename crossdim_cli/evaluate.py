@@ -138,84 +138,9 @@ def register(app: typer.Typer) -> None:
         help="Shapes found by pictures and pictures by shapes: recall, ranks, the modality gap.",
         example="crossdim eval retrieval --category car",
     )
-    _register_interpreter(group, dry)
+    from crossdim_cli import skeleton_evals  # which builds on what is here
 
-
-def _register_interpreter(group: typer.Typer, dry: Any) -> None:
-    landmarks = param(
-        "landmarks",
-        list[str],
-        [],
-        "These landmarks with their views; may be repeated. Default: the run's own.",
-    )
-    photos = param("photos", list[str], [], "Annotated photos; instead of landmarks, or besides.")
-    add_command(
-        group,
-        "keypoints",
-        [RUN, ONE_CATEGORY, landmarks, photos, *DEVICES, dry],
-        _keypoints,
-        help="2D keypoints of the 3D interpreter network: PCK, PCP, average error.",
-        example="crossdim eval keypoints --category chair",
-    )
-    skeletons = param("skeletons", str | None, None, "Synthetic skeletons (a run of interpret).")
-    add_command(
-        group,
-        "skeleton",
-        [RUN, ONE_CATEGORY, landmarks, skeletons, *DEVICES, dry],
-        _skeleton,
-        help="3D skeletons and viewpoints: recall, AVP; of step interpret at levels of noise.",
-        example="crossdim eval skeleton --category chair",
-    )
-
-
-def _keypoints(session: Session) -> None:
-    from stages.evaluate.keypoints_protocol import evaluate_keypoints
-    from stages.evaluate.landmarked import choose_pictures
-
-    options = session.options
-    run = run_of_steps(session, ("joint", "keypoints"))
-    sets = choose_pictures(session.workspace, options["landmarks"], options["photos"], run)
-    _each(session, run, sets, evaluate_keypoints, _chosen_text)
-
-
-def _skeleton(session: Session) -> None:
-    from stages.evaluate.landmarked import choose_pictures
-    from stages.evaluate.skeleton_protocol import (
-        choose_skeletons,
-        evaluate_noise,
-        evaluate_skeleton,
-    )
-
-    options = session.options
-    run = run_of_steps(session, ("joint", "interpret"))
-    if run.record()["params"]["step"] == "interpret":
-        sets: list[Any] = [choose_skeletons(session.workspace, run, options["skeletons"])]
-        _each(session, run, sets, evaluate_noise, _chosen_text)
-        return
-    sets = choose_pictures(session.workspace, options["landmarks"], [], run)
-    _each(session, run, sets, evaluate_skeleton, _chosen_text)
-
-
-def run_of_steps(session: Session, steps: tuple[str, ...]) -> Any:
-    """The named run, or the newest one of the first of these steps that there is."""
-    from stages.errors import InputError
-    from stages.train.run import find_run
-
-    options, root = session.options, session.workspace.root
-    for step in steps:
-        try:
-            only = {"step": step}
-            return find_run(root, "interpreter", options["run"], options["category"], only)
-        except InputError:
-            if step == steps[-1] or options["run"]:
-                raise
-    raise AssertionError(steps)
-
-
-def _chosen_text(report: Any) -> str:
-    """The tables, and what was chosen where the paper leaves it open."""
-    chosen = ", ".join(f"{name} {value}" for name, value in report.summary["chosen"].items())
-    return f"{_measured_text(report)}\n\nchosen: {chosen}"
+    skeleton_evals.register(group, dry)
 
 
 def _relpose(session: Session) -> None:
@@ -223,7 +148,7 @@ def _relpose(session: Session) -> None:
 
     run = run_of(session, session.options["system"])
     evaluate = functools.partial(evaluate_relpose, turns=session.options["turns"])
-    _each(session, run, _pictures(session, run), evaluate, _measured_text)
+    each_set(session, run, _pictures(session, run), evaluate, measured_text)
 
 
 def _pictures(session: Session, run: Any) -> list[Any]:
@@ -242,7 +167,7 @@ def _align(session: Session) -> None:
     spheres = choose_spheres(session.workspace, session.options["spheres"], run)
     sets = [Against(pictures, spheres) for pictures in _pictures(session, run)]
     evaluate = functools.partial(evaluate_align, turns=session.options["turns"])
-    _each(session, run, sets, evaluate, _measured_text)
+    each_set(session, run, sets, evaluate, measured_text)
 
 
 def _classification(session: Session) -> None:
@@ -250,7 +175,7 @@ def _classification(session: Session) -> None:
 
     run = run_of(session, "spherical-cnn")
     sets = choose_maps(session.workspace, session.options["spheres"])
-    _each(session, run, sets, evaluate_classification, _measured_text)
+    each_set(session, run, sets, evaluate_classification, measured_text)
 
 
 def run_of(session: Session, system: str) -> Any:
@@ -262,7 +187,7 @@ def run_of(session: Session, system: str) -> Any:
     return find_run(session.workspace.root, system, options["run"], options["category"], only)
 
 
-def _each(session: Session, run: Any, sets: Any, evaluate: Any, text_of: Any) -> None:
+def each_set(session: Session, run: Any, sets: Any, evaluate: Any, text_of: Any) -> None:
     """Evaluate a run on sets of views, one after the other, and say what was found."""
     from stages.train.device import choose_device
 
@@ -291,7 +216,7 @@ def _each(session: Session, run: Any, sets: Any, evaluate: Any, text_of: Any) ->
     session.out.result({"results": [report.summary for report in reports]}, text)
 
 
-def _measured_text(report: Any) -> str:
+def measured_text(report: Any) -> str:
     summary = report.summary
     head = (
         f"run {summary['run']} of {summary['system']}, step {summary['step']}, on "
@@ -307,7 +232,7 @@ def _retrieval(session: Session) -> None:
 
     run = run_of(session, "deep-encoding")
     sets = choose_galleries(session.workspace, session.options["views"], run)
-    _each(session, run, sets, evaluate_retrieval, _measured_text)
+    each_set(session, run, sets, evaluate_retrieval, measured_text)
 
 
 def _views(session: Session) -> None:
@@ -315,7 +240,7 @@ def _views(session: Session) -> None:
 
     run = run_of(session, "view-synthesis")
     sets = choose_plain(session.workspace, session.options["views"], run)
-    _each(session, run, sets, evaluate_views, _measured_text)
+    each_set(session, run, sets, evaluate_views, measured_text)
 
 
 def _pointcloud(session: Session) -> None:
@@ -323,7 +248,7 @@ def _pointcloud(session: Session) -> None:
 
     run = run_of(session, "structure-generator")
     sets = choose_pictures(session.workspace, session.options["views"], run)
-    _each(session, run, sets, evaluate_pointcloud, _measured_text)
+    each_set(session, run, sets, evaluate_pointcloud, measured_text)
 
 
 def _reconstruction(session: Session) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import typer
 
 from crossdim_cli.command import Session, add_command, argument, param
-from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, run_of_steps
+from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN
+from crossdim_cli.skeleton_evals import run_of_steps
 from stages.errors import CrossdimError, UsageError
 
 

@@ -1,0 +1,88 @@
+"""eval keypoints and eval skeleton: what the 3D interpreter network says of pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from crossdim_cli.command import Session, add_command, param
+from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, each_set, measured_text
+
+
+def register(group: typer.Typer, dry: Any) -> None:
+    """Add the commands of this module to those of `eval`."""
+    landmarks = param(
+        "landmarks",
+        list[str],
+        [],
+        "These landmarks with their views; may be repeated. Default: the run's own.",
+    )
+    photos = param("photos", list[str], [], "Annotated photos; instead of landmarks, or besides.")
+    add_command(
+        group,
+        "keypoints",
+        [RUN, ONE_CATEGORY, landmarks, photos, *DEVICES, dry],
+        _keypoints,
+        help="2D keypoints of the 3D interpreter network: PCK, PCP, average error.",
+        example="crossdim eval keypoints --category chair",
+    )
+    skeletons = param("skeletons", str | None, None, "Synthetic skeletons (a run of interpret).")
+    add_command(
+        group,
+        "skeleton",
+        [RUN, ONE_CATEGORY, landmarks, skeletons, *DEVICES, dry],
+        _skeleton,
+        help="3D skeletons and viewpoints: recall, AVP; of step interpret at levels of noise.",
+        example="crossdim eval skeleton --category chair",
+    )
+
+
+def _keypoints(session: Session) -> None:
+    from stages.evaluate.keypoints_protocol import evaluate_keypoints
+    from stages.evaluate.landmarked import choose_pictures
+
+    options = session.options
+    run = run_of_steps(session, ("joint", "keypoints"))
+    sets = choose_pictures(session.workspace, options["landmarks"], options["photos"], run)
+    each_set(session, run, sets, evaluate_keypoints, _chosen_text)
+
+
+def _skeleton(session: Session) -> None:
+    from stages.evaluate.landmarked import choose_pictures
+    from stages.evaluate.skeleton_protocol import (
+        choose_skeletons,
+        evaluate_noise,
+        evaluate_skeleton,
+    )
+
+    options = session.options
+    run = run_of_steps(session, ("joint", "interpret"))
+    if run.record()["params"]["step"] == "interpret":
+        sets: list[Any] = [choose_skeletons(session.workspace, run, options["skeletons"])]
+        each_set(session, run, sets, evaluate_noise, _chosen_text)
+        return
+    sets = choose_pictures(session.workspace, options["landmarks"], [], run)
+    each_set(session, run, sets, evaluate_skeleton, _chosen_text)
+
+
+def run_of_steps(session: Session, steps: tuple[str, ...]) -> Any:
+    """The named run, or the newest one of the first of these steps that there is."""
+    from stages.errors import InputError
+    from stages.train.run import find_run
+
+    options, root = session.options, session.workspace.root
+    for step in steps:
+        try:
+            only = {"step": step}
+            return find_run(root, "interpreter", options["run"], options["category"], only)
+        except InputError:
+            if step == steps[-1] or options["run"]:
+                raise
+    raise AssertionError(steps)
+
+
+def _chosen_text(report: Any) -> str:
+    """The tables, and what was chosen where the paper leaves it open."""
+    chosen = ", ".join(f"{name} {value}" for name, value in report.summary["chosen"].items())
+    return f"{measured_text(report)}\n\nchosen: {chosen}"
