@@ -51,7 +51,7 @@ def crossdim(root, capsys) -> Command:
 def test_joint_begins_with_the_two_steps(root):
     """Its parameters name both runs, and two steps at a small rate leave their weights almost."""
     runs = root / "runs" / "interpreter"
-    parts = [load_model(Run(runs / f"chair-{step}-tiny")) for step in ("keypoints", "interpret")]
+    parts = [load_model(Run(runs / f"chair-tiny-{step}")) for step in ("keypoints", "interpret")]
     joint = load_model(Run(runs / "chair-tiny-joint"))
     assert joint.params.keypoints_weights == parts[0].sha256
     assert joint.params.interpret_weights == parts[1].sha256
