@@ -33,6 +33,7 @@ _SAVERS = {
     "numpy.save",
     "numpy.savez",
     "torch.save",
+    "torch.export.save",
     "safetensors.torch.save_file",
     "save_file",
     "json.dump",
@@ -202,6 +203,7 @@ def test_no_file_is_written_but_by_a_commit_and_nothing_loaded_can_run() -> None
         "torch.load(path)",
         "torch.load(path, weights_only=False)",
         "torch.save(state, path)",
+        "torch.export.save(program, path)",
         "load_state(path, weights_only=False)",
         "pickle.load(file)",
         "pickle.loads(data)",
@@ -236,6 +238,7 @@ def test_the_search_finds(line: str) -> None:
         "np.load(path, allow_pickle=False)",
         "torch.load(path, weights_only=True)",
         "buffer = io.BytesIO()\ntorch.save(state, buffer)",
+        "buffer = io.BytesIO()\ntorch.export.save(program, buffer)",
         "def f(sink: Sink):\n    h5py.File(sink, 'w')",
     ],
 )
