@@ -30,7 +30,8 @@ class Params:
     """Image embeddings that rotate with the object (Esteves et al. 2019, section 3.2).
 
     The paper's learning rates are lost. Ours is a third of the usual 1e-3, at which the statistics
-    of the batch normalisation lag behind the weights and small runs learn nothing.
+    of the published network's batch normalisation lag behind the weights and small runs learn
+    nothing. Network `polar` (`polar.py`) is ours and has no such statistics.
     """
 
     # What is to be learnt: the maps of a spherical CNN that stays as it is
@@ -42,11 +43,15 @@ class Params:
     # The network
     start: str = option("", "run of equivariant whose encoder it begins with, whatever its layer")
     start_weights: str = ""  # sha256; filled in
+    network: Literal["published", "polar"] = option(
+        "published", "over pixels, around a vector; or over rings, which turn with the picture"
+    )
     pixels: Literal[32, 64, 128] = option(128, "side that the pictures are reduced to")
     width: int = option(64, "channels of the first and last stage", low=1)
     most: int = option(256, "most channels of a stage", low=1)
     blocks: int = option(2, "residual blocks a stage", low=1)
-    latent: int = option(1024, "length of the vector between encoder and decoder", low=1)
+    latent: int = option(1024, "channels between encoder and decoder", low=1)
+    depth: int = option(3, "residual blocks between them, of network polar", low=0)
 
     # The loss, equations 5 and 6
     weighting: Literal["outside", "inside"] = option(
@@ -74,17 +79,19 @@ class Params:
 _PAPER = Params()
 _SMALL = dataclasses.replace(
     _PAPER,
+    network="polar",
     pixels=64,
-    width=24,
+    width=32,
     most=128,
     blocks=1,
-    latent=512,
-    steps=16_000,
+    latent=256,
+    steps=10_000,
+    lr=1e-3,
     schedule="cosine",
     validate_every=1000,
     precision="bf16",
 )
 _TINY = dataclasses.replace(
-    _SMALL, pixels=32, width=8, most=64, latent=256, steps=300, validate_every=100
+    _SMALL, pixels=32, width=8, most=64, latent=64, depth=1, steps=300, validate_every=100
 )
 PRESETS: dict[str, Params] = {"tiny": _TINY, "small": _SMALL, "paper": _PAPER}

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from stages.geometry import rotations
-from stages.systems.equivariant.layers import Encoder
+from stages.systems.equivariant.model import picture_encoder
+from stages.systems.equivariant.polar import AROUND
 from stages.systems.pose_regression.params import Params
 
 
@@ -21,11 +22,9 @@ class PoseRegression(nn.Module):
     def __init__(self, params: Params) -> None:
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(params.pixels)  # of S x S: the same cells as `reduced`
-        self.encoder = Encoder(
-            3, params.pixels, params.latent, params.width, params.most, params.blocks
-        )
+        self.encoder = picture_encoder(params)
         layers: list[nn.Module] = []
-        inside = params.latent
+        inside = params.latent * (AROUND if params.network == "polar" else 1)
         for units in params.hidden:
             layers += [nn.Linear(inside, units, bias=False), nn.BatchNorm1d(units), nn.ReLU()]
             inside = units
@@ -33,7 +32,7 @@ class PoseRegression(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3): rotation axis times angle in radians."""
-        return math.pi * self.head(self.encoder(self.pool(images) * 2 - 1)).tanh()
+        return math.pi * self.head(self.encoder(self.pool(images) * 2 - 1).flatten(1)).tanh()
 
 
 def root_mean_square(told: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:

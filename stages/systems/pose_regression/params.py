@@ -22,11 +22,15 @@ class Params:
     of every view, in a frame that the shapes of a category share.
     """
 
+    network: Literal["published", "polar"] = option(
+        "published", "encoder over pixels, to a vector; or over rings, as that of equivariant"
+    )
     pixels: Literal[32, 64, 128] = option(128, "side that the pictures are reduced to")
     width: int = option(64, "channels of the first stage", low=1)
     most: int = option(256, "most channels of a stage", low=1)
     blocks: int = option(2, "residual blocks a stage", low=1)
-    latent: int = option(1024, "length of the encoder's vector", low=1)
+    latent: int = option(1024, "channels of what the encoder gives", low=1)
+    depth: int = option(3, "residual blocks at its end, of network polar", low=0)
     hidden: tuple[int, ...] = option((1000, 500), "units of the pose network")
     geodesic_from: float = option(
         2 / 3, "share of the steps after which the geodesic loss takes over", low=0, high=1
@@ -51,18 +55,20 @@ class Params:
 _PAPER = Params()
 _SMALL = dataclasses.replace(
     _PAPER,
+    network="polar",
     pixels=64,
-    width=24,
+    width=32,
     most=128,
     blocks=1,
-    latent=512,
+    latent=256,
     hidden=(256, 128),
-    steps=16_000,
+    steps=10_000,
+    lr=1e-3,
     schedule="cosine",
     validate_every=1000,
     precision="bf16",
 )
 _TINY = dataclasses.replace(
-    _SMALL, pixels=32, width=8, most=64, latent=256, steps=300, validate_every=100
+    _SMALL, pixels=32, width=8, most=64, latent=64, depth=1, steps=300, validate_every=100
 )
 PRESETS: dict[str, Params] = {"tiny": _TINY, "small": _SMALL, "paper": _PAPER}
