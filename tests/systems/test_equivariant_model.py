@@ -175,8 +175,10 @@ def test_it_begins_with_the_encoder_of_another_run(bound: SimpleNamespace) -> No
     # what is built for reading a checkpoint needs no other run
     torch.manual_seed(6)
     fresh = equivariant.build(params)
-    assert torch.equal(fresh.decoder.across.weight, model.decoder.start.weight)
-    assert not torch.equal(fresh.encoder.layers[0].conv.weight, deep.encoder.layers[0].conv.weight)
+    assert torch.equal(fresh.decoder.across.weight, model.decoder.across.weight)
+    assert not torch.equal(
+        fresh.encoder[1].layers[0].conv.weight, deep.encoder[1].layers[0].conv.weight
+    )
 
     wider = dataclasses.replace(start, width=8)
     with pytest.raises(InputError, match="run deep has width 4, not 8"):

@@ -240,7 +240,7 @@ def test_rotations_are_learned() -> None:
         optimizer.step()
         values.append(loss.item())
     assert all(p.grad is not None for p in model.parameters())
-    assert np.mean(values[60:80]) < 0.3 * np.mean(values[:20])  # the RMSE, before the geodesic
+    assert np.mean(values[60:80]) < 0.3 * np.mean(values[:10])  # the RMSE, before the geodesic
     scores = pose_regression.validate(model.eval(), data.batch(range(24), None), PARAMS)
     # 4 to 10 after 150 steps at three rates; azimuths range over 120 degrees, guesses are 60 off
     assert scores["error_deg"].mean() < 20
