@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# A file of tests stays together, since what its tests share is made once a process.
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile
 
 .PHONY: demo test test-all check format clean
 
@@ -18,10 +20,10 @@ demo: $(READY)  ## the whole pipeline on generated shapes, minutes on 2 cores
 	$(BIN)/crossdim demo --workspace crossdim-demo
 
 test: $(READY)  ## the whole suite
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 test-all: $(READY)  ## with the tests that take minutes each
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 check: $(READY)  ## style, types, import contract
 	$(BIN)/ruff check .
