@@ -39,33 +39,12 @@ def rings(images: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def unrolled(values: torch.Tensor) -> torch.Tensor:
-    """(B, C, S, S) pictures of rings (B, C, S / 2, 2 S), as `rings`; corners repeat the edge."""
-    size = 2 * values.shape[-2]
-    centre = ((torch.arange(size).to(values) * 2 + 1) / size) - 1
-    y, x = torch.meshgrid(centre, centre, indexing="ij")
-    # One column more on either side, so that interpolation goes round.
-    padded = F.pad(values, (1, 1, 0, 0), mode="circular")  # (B, C, R, P + 2)
-    column = torch.atan2(y, x).remainder(2 * math.pi) * (size / math.pi) + 1.5  # its middle
-    grid = torch.stack([column / (size + 1) - 1, 2 * torch.hypot(x, y) - 1], -1)
-    grid = grid.expand(len(values), -1, -1, -1)  # (B, S, S, 2)
-    return F.grid_sample(padded, grid, padding_mode="border", align_corners=False)
-
-
 class Rings(nn.Module):
     """`rings`, as a layer."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, C, S / 2, 2 S)."""
         return rings(images)
-
-
-class Unrolled(nn.Module):
-    """`unrolled`, as a layer."""
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """(B, C, S, S)."""
-        return unrolled(values)
 
 
 class Conv(nn.Module):

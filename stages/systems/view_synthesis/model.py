@@ -17,7 +17,6 @@ from stages.systems.equivariant.data import SIZE
 from stages.systems.equivariant.layers import Decoder, Encoder
 from stages.systems.equivariant.model import Embedding
 from stages.systems.equivariant.params import Params as EmbeddingParams
-from stages.systems.equivariant.polar import RingDecoder, RingEncoder, Unrolled
 from stages.systems.spherical_cnn.model import GRID
 from stages.systems.view_synthesis.params import Params
 
@@ -34,15 +33,8 @@ class Synthesis(nn.Module):
         self.embedding = Embedding(known).requires_grad_(False).eval()
         depth = params.width, params.most, params.blocks
         size, channels = self.embedding.size, self.embedding.channels
-        self.encoder: nn.Module
-        self.decoder: nn.Module
-        if params.network == "polar":
-            self.encoder = RingEncoder(channels, size, size, params.latent, *depth, params.depth)
-            drawn = RingDecoder(params.latent, 3, SIZE // 2, 2 * SIZE, *depth[:2])
-            self.decoder = nn.Sequential(drawn, Unrolled())
-        else:
-            self.encoder = Encoder(channels, size, params.latent, *depth, surface="sphere")
-            self.decoder = Decoder(params.latent, SIZE, 3, *depth, surface="picture")
+        self.encoder = Encoder(channels, size, params.latent, *depth, surface="sphere")
+        self.decoder = Decoder(params.latent, SIZE, 3, *depth, surface="picture")
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(B, 3, S, S). The end is a sigmoid, as in the published code."""

@@ -28,14 +28,10 @@ class Params:
     )
 
     # The network
-    network: Literal["published", "polar"] = option(
-        "published", "over pixels, around a vector; or over rings, which turn with the embedding"
-    )
     width: int = option(64, "channels of the first and last stage", low=1)
     most: int = option(256, "most channels of a stage", low=1)
     blocks: int = option(2, "residual blocks a stage", low=1)
-    latent: int = option(1024, "channels between encoder and decoder", low=1)
-    depth: int = option(3, "residual blocks between them, of network polar", low=0)
+    latent: int = option(1024, "length of the vector between encoder and decoder", low=1)
 
     # The training
     loss: Literal["l2", "l1"] = option("l2", "mean squared or absolute difference of pixels")
@@ -57,25 +53,14 @@ class Params:
 _PAPER = Params()
 _SMALL = dataclasses.replace(
     _PAPER,
-    network="polar",
     width=16,
     most=128,
     blocks=1,
-    latent=256,
-    steps=10_000,
-    lr=1e-3,
+    latent=512,
+    steps=16_000,
     schedule="cosine",
     validate_every=1000,
     precision="bf16",
 )
-# Steps of network polar cost four times as much where channels are as few as here.
-_TINY = dataclasses.replace(
-    _SMALL,
-    network="published",
-    width=8,
-    most=64,
-    steps=300,
-    lr=3e-4,
-    validate_every=100,
-)
+_TINY = dataclasses.replace(_SMALL, width=8, most=64, latent=256, steps=300, validate_every=100)
 PRESETS: dict[str, Params] = {"tiny": _TINY, "small": _SMALL, "paper": _PAPER}
