@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.errors import CrossdimError, InputError
+from stages.errors import CrossdimError, InputError, UsageError
 from stages.evaluate.clouds import NUMBERS
 from stages.export.choose import threshold_of
 from stages.export.embedding import Told, as_drawn
@@ -247,5 +247,8 @@ def named(workspace: Workspace, target: str) -> Artefact | None:
     folder = Path(target.strip("/"))
     if len(folder.parts) < 2 or ".." in folder.parts or folder.is_absolute():
         return None
-    artefact = workspace.artefact(folder.parent.as_posix(), folder.name)
+    try:
+        artefact = workspace.artefact(folder.parent.as_posix(), folder.name)
+    except UsageError:  # what cannot be a name is the name of nothing
+        return None
     return artefact if artefact.index.items() else None

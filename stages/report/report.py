@@ -173,8 +173,8 @@ def _run_view(fact: RunFact) -> RunView:
     drawn = tuple(panels(fact.metrics))
     seconds = fact.metrics[-1].get("seconds") if fact.metrics else None
     remark = fact.why if fact.why != fact.status else ""
-    if reason := record.get("reason"):
-        remark = "; ".join(filter(None, (remark, f"ended by {reason}")))
+    if (reason := str(record.get("reason", ""))) != "steps":
+        remark = "; ".join(filter(None, (remark, reason)))
     known = [line.kind for panel in drawn for line in panel.lines]
     return RunView(
         fact.name,

@@ -4,7 +4,7 @@
 // triangles are painted on the canvas, far ones first. Frame: z up, front towards -y.
 (function () {
   const START = { azimuth: -35, elevation: 25, zoom: 1 };
-  const STEP = 10, DISTANCE = 3, LENS = 3.2;
+  const STEP = 10, DISTANCE = 3, LENS = 5;
   const SOLIDS = JSON.parse(document.getElementById("solids").textContent);
   const radians = (degrees) => (degrees * Math.PI) / 180;
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
