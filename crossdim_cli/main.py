@@ -33,6 +33,7 @@ def build() -> typer.Typer:
     from crossdim_cli import (
         data,
         demo,
+        doctor,
         evaluate,
         export,
         inspect,
@@ -50,7 +51,7 @@ def build() -> typer.Typer:
     app.callback()(_root)
     for module in (demo, shapes, viewpoints, photos, data, skeletons, train, evaluate, export):
         module.register(app)
-    for module in (status, inspect, maintain, report):
+    for module in (status, inspect, maintain, report, doctor):
         module.register(app)
     return app
 
