@@ -39,6 +39,7 @@ def build() -> typer.Typer:
         inspect,
         maintain,
         photos,
+        pipeline,
         report,
         shapes,
         skeletons,
@@ -51,7 +52,7 @@ def build() -> typer.Typer:
     app.callback()(_root)
     for module in (demo, shapes, viewpoints, photos, data, skeletons, train, evaluate, export):
         module.register(app)
-    for module in (status, inspect, maintain, report, doctor):
+    for module in (status, inspect, maintain, report, doctor, pipeline):
         module.register(app)
     return app
 
