@@ -109,6 +109,8 @@ def _perform(session: Session, step: Step) -> dict[str, Any]:
         else:
             sys.stdout.write(f"\n$ {step.line}\n")
             sys.stdout.flush()
+        stack.callback(setattr, sys, "argv", sys.argv)
+        sys.argv = ["crossdim", *words]  # what a run that is trained keeps of how it came to be
         code = run(words)
     return {
         "step": step.name,
@@ -128,6 +130,10 @@ def _outcome(record: Mapping[str, Any]) -> str:
     result = record["result"]
     if isinstance(made := result.get("made"), int):
         return f"{made} made, {result.get('fresh', 0)} were fresh"
+    if "stopped" in result:
+        return f"{result.get('steps')} steps in all"
+    if count := result.get("shapes") or result.get("items"):
+        return f"{count} items measured" if "tables" in result else f"{count} items"
     if "path" in result:
         return str(result["path"])
     return "done"
