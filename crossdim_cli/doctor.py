@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import typer
 
 from crossdim_cli.command import Session, add_command
-from crossdim_cli.output import printable
 
 _LACKS = 4
-_MARKS = {"ok": "ok ", "note": "-  ", "bad": "BAD"}
 
 
 def register(app: typer.Typer) -> None:
@@ -27,31 +22,12 @@ def register(app: typer.Typer) -> None:
 
 
 def _doctor(session: Session) -> None:
-    from stages.doctor.checks import checks
+    from crossdim_cli.checkup import examine, is_fine, text_of
 
-    found = []
     with session.out.progress("doctor") as tracker:
-        for number, check in enumerate(checks(session.workspace.root)):
-            found.append(check)
-            tracker(number + 1, max(30, number + 1), check.name)
-    bad = [check for check in found if check.state == "bad"]
-    text = _text(found)
-    text += f"\n\n{len(bad)} of {len(found)} checks failed" if bad else "\n\nthe base is complete"
-    session.out.result({"ok": not bad, "checks": [check.__dict__ for check in found]}, text)
-    if bad:
+        found = examine(session.workspace.root, tracker)
+    fine = is_fine(found)
+    data = {"ok": fine, "checks": [check.__dict__ for check in found]}
+    session.out.result(data, text_of(found))
+    if not fine:
         raise typer.Exit(_LACKS)
-
-
-def _text(found: Sequence[Any]) -> str:
-    """Group by group; under what is not well, the line that mends it."""
-    lines = []
-    width = max(len(check.name) for check in found)
-    group = ""
-    for check in found:
-        if check.group != group:
-            group = check.group
-            lines += ["", group] if lines else [group]
-        lines.append(f"  {_MARKS[check.state]} {check.name.ljust(width)}  {printable(check.found)}")
-        if check.mend:
-            lines.append(f"      {printable(check.mend)}")
-    return "\n".join(lines)
