@@ -140,7 +140,7 @@ def _outcome(record: Mapping[str, Any]) -> str:
 
 
 def read_steps(path: Path, root: Path) -> list[Step]:
-    """The steps of a file, each checked against the command line; UsageError for the first wrong one.
+    """The steps of a file, checked against the command line; UsageError for the first wrong one.
 
     Nothing is run before all of them are right.
     """
@@ -211,7 +211,8 @@ def _words(step: str, command: Any, given: Mapping[str, Any], workspace: Path) -
     flags = {o.removeprefix("--"): p for p in command.params for o in p.opts if o.startswith("--")}
     arguments = {p.name: p for p in command.params if p.param_type_name == "argument"}
     known = {name: p for name, p in {**flags, **arguments}.items() if name not in _SHARED}
-    words, last = [], {}
+    words: list[str] = []
+    last: dict[str, list[str]] = {}
     for key, value in given.items():
         if key not in known:
             raise UsageError(f"step {step}: unknown option {key!r}", _meant(key, list(known)))
@@ -221,9 +222,12 @@ def _words(step: str, command: Any, given: Mapping[str, Any], workspace: Path) -
         elif isinstance(value, bool):
             words += _switch(step, key, known[key], value)
         else:
-            words += [word for text in texts for word in (f"--{key}={text}",)]
+            words += [f"--{key}={text}" for text in texts]
     positional = [text for name in arguments for text in last.get(name, [])]
-    return [*words, *(["--", *positional] if any(t.startswith("-") for t in positional) else positional)]
+    return [
+        *words,
+        *(["--", *positional] if any(t.startswith("-") for t in positional) else positional),
+    ]
 
 
 def _list(value: Any) -> list[Any]:

@@ -5,6 +5,8 @@ This module imports nothing but the standard library before it knows that the re
 
 from __future__ import annotations
 
+import itertools
+import os
 import sys
 from collections.abc import Sequence
 
@@ -33,9 +35,7 @@ def broken(error: ImportError, arguments: Sequence[str]) -> int:
 
 
 def _workspace(arguments: Sequence[str]) -> str:
-    import os
-
-    for flag, value in zip(arguments, arguments[1:]):
+    for flag, value in itertools.pairwise(arguments):
         if flag in ("--workspace", "-w"):
             return value
     return os.environ.get("CROSSDIM_WORKSPACE", "crossdim-data")

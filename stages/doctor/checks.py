@@ -173,7 +173,9 @@ def _machine() -> Iterator[Check]:
     )  # fmt: skip
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     limit = os.environ.get("OMP_NUM_THREADS", "")
-    text = f"{mine} of {os.cpu_count()} processors" + (f", OMP_NUM_THREADS={limit}" if limit else "")
+    text = f"{mine} of {os.cpu_count()} processors" + (
+        f", OMP_NUM_THREADS={limit}" if limit else ""
+    )
     yield Check("machine", "threads", "ok", text)
     yield Check("machine", "system", "ok", platform.platform())
 

@@ -147,7 +147,10 @@ def _retrieval(workspace: Workspace, results: Artefact, item: str, view: int) ->
     told = results.read(item, ("image_to_shape_rank", "image_to_shape_told"))
     count = len(told["image_to_shape_told"])
     view = min(view, count - 1)
-    found, rank = text_of(told["image_to_shape_told"][view, 0]), told["image_to_shape_rank"][view, 0]
+    found, rank = (
+        text_of(told["image_to_shape_told"][view, 0]),
+        told["image_to_shape_rank"][view, 0],
+    )
     views = _views_of(workspace, results)
     pictures = [Picture("query", views.read(item, ("rgb",))["rgb"][view])]
     if found in views.index.items():

@@ -30,7 +30,7 @@ class Browsing:
         """One of them, from one of its views; an error of reading it becomes its note."""
         try:
             return show(self.workspace, self.artefact, item, view)
-        except (CrossdimError, KeyError, IndexError) as error:
+        except (CrossdimError, KeyError, IndexError, ValueError, TypeError) as error:
             return Shown(item, f"cannot be shown: {error}")
 
 
@@ -88,7 +88,9 @@ def static_page(browsing: Browsing, item: str | None, count: int) -> bytes:
     ids = browsing.items
     if item is not None and item not in ids:
         close = difflib.get_close_matches(item, ids, 1)
-        hint = f"did you mean {close[0]}?" if close else f"see: crossdim view {browsing.artefact.name}"
+        hint = (
+            f"did you mean {close[0]}?" if close else f"see: crossdim view {browsing.artefact.name}"
+        )
         raise InputError(f"{browsing.artefact.name} has no {item}", hint)
     chosen = [item] if item is not None else spread(browsing.artefact, count)
     found = [browsing.show(one, number) for number, one in enumerate(chosen)]

@@ -91,6 +91,4 @@ def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
     """At most _MOST_POINTS of them, evenly, the last one among them."""
     if len(points) <= _MOST_POINTS:
         return list(points)
-    return [
-        points[round(n * (len(points) - 1) / (_MOST_POINTS - 1))] for n in range(_MOST_POINTS)
-    ]
+    return [points[round(n * (len(points) - 1) / (_MOST_POINTS - 1))] for n in range(_MOST_POINTS)]

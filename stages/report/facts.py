@@ -13,7 +13,7 @@ from typing import Any
 from stages.engine.status import ArtefactStatus, workspace_status
 from stages.errors import CrossdimError
 from stages.evaluate.health import results_status
-from stages.shapes.splits import SPLITS, assign
+from stages.shapes.splits import assign
 from stages.store.manifest import Entry
 from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace, category_of
@@ -138,9 +138,21 @@ def _open(items: dict[str, Entry]) -> bool:
     return any(not entry.labels.get("split") for entry in items.values())
 
 
-def stage_facts(workspace: Workspace) -> list[StageFact]:
-    """Every artefact of a data stage, inputs first."""
-    return [_stage_fact(workspace, status) for status in workspace_status(workspace)]
+def stage_facts(
+    workspace: Workspace,
+) -> tuple[list[StageFact], list[tuple[str, str, str]], int]:
+    """Every artefact of a data stage, inputs first; the first failures, and how many there are.
+
+    A failure is (artefact, item, reason).
+    """
+    statuses = workspace_status(workspace)
+    failures = [
+        (status.name, item, reason)
+        for status in statuses
+        for item, reason in sorted(status.state.failed.items())
+    ]
+    stages = [_stage_fact(workspace, status) for status in statuses]
+    return stages, failures[:MOST_FAILURES], len(failures)
 
 
 def _stage_fact(workspace: Workspace, status: ArtefactStatus) -> StageFact:
@@ -176,16 +188,6 @@ def state_of(status: ArtefactStatus) -> str:
         if there:
             return word
     return "fresh"
-
-
-def failures(workspace: Workspace) -> tuple[list[tuple[str, str, str]], int]:
-    """(artefact, item, reason) of items that failed, the first of them, and how many there are."""
-    every = [
-        (status.name, item, reason)
-        for status in workspace_status(workspace)
-        for item, reason in sorted(status.state.failed.items())
-    ]
-    return every[:MOST_FAILURES], len(every)
 
 
 def run_facts(workspace: Workspace) -> list[RunFact]:
@@ -232,9 +234,7 @@ def _result_fact(workspace: Workspace, record: dict[str, Any]) -> ResultFact:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         note = f"its summary cannot be read ({type(error).__name__}); evaluate it again"
     protocol = stage.rpartition("/")[2]
-    return ResultFact(
-        artefact, protocol, record["fresh"], record["why"], summary, tables, note
-    )
+    return ResultFact(artefact, protocol, record["fresh"], record["why"], summary, tables, note)
 
 
 def table_fact(title: str, rows: dict[str, dict[str, Any]]) -> TableFact:

@@ -91,7 +91,11 @@ def workspace_graph(workspace: Workspace) -> Graph:
 def _counts(status: ArtefactStatus) -> str:
     state = status.state
     parts = [f"{status.items} items"]
-    for word, there in (("stale", state.stale), ("missing", state.missing), ("failed", state.failed)):
+    for word, there in (
+        ("stale", state.stale),
+        ("missing", state.missing),
+        ("failed", state.failed),
+    ):
         parts += [f"{len(there)} {word}"] if there else []
     return ", ".join(parts)
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from stages.errors import EnvironmentLacks, UsageError
 from stages.report.browse import Browsing
-from stages.report.shown import Shown
 from stages.report.solids import Solid, simplified
 
 LOCAL = "127.0.0.1"
@@ -90,7 +89,8 @@ class Viewer:
             self._view.max = max(1, shown.views - 1)
             self._note.content = _plain(f"{shown.title}: {shown.note}")
             self._solids = [
-                handle for place, solid in enumerate(shown.solids)
+                handle
+                for place, solid in enumerate(shown.solids)
                 for handle in self._add(solid, place, len(shown.solids))
             ]
             self._pictures = [

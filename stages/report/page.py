@@ -28,7 +28,13 @@ from stages.report.solids import Solid
 MOST_PIXELS = 256  # of a picture's longer side
 _PNG_BYTES = 12_000  # a picture that takes more as PNG is written as JPEG
 _QUALITY = 88
-_ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ESCAPED = {
+    "<": "\\u003c",
+    ">": "\\u003e",
+    "&": "\\u0026",
+    "\u2028": "\\u2028",
+    "\u2029": "\\u2029",
+}
 _KEYS = {"training": "training", "validation": "validation"}
 
 

@@ -34,10 +34,10 @@ PROTOCOLS = {
     "views": "The shape as it looks from elsewhere, drawn from one picture, beside true pictures.",
     "classification": "The category of a shape, told from its sphere map, as it stands and turned.",
     "retrieval": "Shapes sought by pictures, and pictures by shapes, through codes in one space.",
-    "pointcloud": "A cloud told from one picture, beside points of the surface: how far told points "
-    "are from the truth, and the truth from told points.",
+    "pointcloud": "A cloud told from one picture, beside points of the surface: how far told "
+    "points are from the truth, and the truth from told points.",
     "keypoints": "Named points found in a picture.",
-    "skeleton": "A skeleton in three dimensions, and the side it is seen from, told from a picture.",
+    "skeleton": "A skeleton in three dimensions, and the side that is seen, told from a picture.",
     "skeleton-noise": "The same from keypoints that are off by more and more.",
 }
 
@@ -69,8 +69,8 @@ def report(workspace: Workspace, pictures: int, title: str, tell: Tell) -> bytes
     the page; an empty workspace makes a page, too.
     """
     page = Page()
-    sources, stages = facts.sources(workspace), facts.stage_facts(workspace)
-    failed, count = facts.failures(workspace)
+    sources = facts.sources(workspace)
+    stages, failed, count = facts.stage_facts(workspace)
     runs = [_run_view(one) for one in facts.run_facts(workspace)]
     results = facts.result_facts(workspace)
     return render(
@@ -160,7 +160,7 @@ def spread(artefact: Artefact, count: int) -> list[str]:
 def _seen(workspace: Workspace, artefact: Artefact, item: str, view: int) -> Shown:
     try:
         return show(workspace, artefact, item, view)
-    except (CrossdimError, KeyError, IndexError) as error:
+    except (CrossdimError, KeyError, IndexError, ValueError, TypeError) as error:
         return Shown(item, f"cannot be shown: {error}")
     finally:
         artefact.close()

@@ -149,9 +149,7 @@ def _landmarks(workspace: Workspace, artefact: Artefact, item: str, view: int) -
     names = ", ".join(text_of(name) for name in arrays["keypoint_names"])
     note = f"filled: visible, hollow: hidden. {names}"
     pictures = (Picture(f"view {view}", pixels), Picture("keypoints", marked))
-    return Shown(
-        item, note, pictures, shape_solid(workspace, item), len(arrays["keypoints"])
-    )
+    return Shown(item, note, pictures, shape_solid(workspace, item), len(arrays["keypoints"]))
 
 
 def _photo(workspace: Workspace, artefact: Artefact, item: str, view: int) -> Shown:

@@ -39,7 +39,7 @@ class Solid:
 
 
 def from_mesh(label: str, mesh: Mesh, colour: Sequence[int] | None = None) -> Solid:
-    """A mesh in one colour, or in those of its materials and of the middles of its faces' texels."""
+    """A mesh in one colour, or in those of its materials and of the texels amid its faces."""
     colours = np.array([colour], np.uint8) if colour is not None else _face_colours(mesh)
     return Solid(label, mesh.vertices, mesh.faces, colours)
 
@@ -85,7 +85,7 @@ def from_voxels(
             turn = square if side else square[::-1]  # counter-clockwise seen from outside
             corners.append((cells[:, None] + turn).reshape(-1, 3))
             quads = count + 4 * np.arange(len(cells))[:, None]
-            triangles += [quads + (0, 1, 2), quads + (0, 2, 3)]
+            triangles += [quads + np.array(corner) for corner in ((0, 1, 2), (0, 2, 3))]
             count += 4 * len(cells)
     places, index = np.unique(np.concatenate(corners), axis=0, return_inverse=True)
     vertices = places / len(filled) * extent + np.asarray(origin)
