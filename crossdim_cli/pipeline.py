@@ -196,8 +196,8 @@ def _command(step: str, path: Sequence[str], root: Any) -> Any:
             raise UsageError(f"step {step}: no command {wrong!r} here", _meant(word, known))
         command = there[word]
     if hasattr(command, "commands"):
-        known = ", ".join(command.commands)
-        raise UsageError(f"step {step}: {' '.join(path)!r} is no whole command", f"add: {known}")
+        inner = ", ".join(command.commands)
+        raise UsageError(f"step {step}: {' '.join(path)!r} is no whole command", f"add: {inner}")
     return command
 
 

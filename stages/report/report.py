@@ -19,6 +19,7 @@ from stages.shapes.splits import SPLITS
 from stages.store.workspace import Artefact, Workspace
 
 Tell = Callable[[int, int], None]
+_KNOWS = "knows the truth"
 _OPEN = 6  # so many results or fewer are shown unfolded
 _HIGHER = (
     *("iou", "acc", "recall", "psnr", "ssim", "f-score", "map", "pck", "pcp", "avp"),
@@ -239,8 +240,11 @@ def _table(table: TableFact) -> dict[str, Any]:
             {
                 "who": one.who,
                 "kind": one.kind,
-                "css": {"trivial answer": "trivial", "knows the truth": "limit"}.get(one.kind, ""),
-                "cells": [(v, best.get(n) == _value(v)) for n, v in enumerate(one.values)],
+                "css": {"trivial answer": "trivial", _KNOWS: "limit"}.get(one.kind, ""),
+                "cells": [
+                    (v, one.kind != _KNOWS and n in best and best[n] == _value(v))
+                    for n, v in enumerate(one.values)
+                ],
             }
             for one in answers
         ]
@@ -259,7 +263,7 @@ def direction(metric: str) -> int:
 def _best(answers: Sequence[facts.Answer], sense: int, columns: int) -> dict[int, float]:
     """The best value of each column, of the answers that do not know the truth."""
     best: dict[int, float] = {}
-    honest = [one for one in answers if one.kind != "knows the truth"]
+    honest = [one for one in answers if one.kind != _KNOWS]
     for column in range(columns):
         values = [v for one in honest if (v := _value(one.values[column])) is not None]
         if sense and len(values) > 1:
