@@ -115,7 +115,7 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str], workspace: Pat
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1 port {port}"):
             free_port("127.0.0.1", port)
-    with pytest.raises(UsageError, match="cannot listen on nowhere.invalid"):
+    with pytest.raises(UsageError, match=r"cannot listen on nowhere\.invalid"):
         free_port("nowhere.invalid", 0)
     assert free_port("127.0.0.1", 0) > 0
 
