@@ -98,6 +98,7 @@ class Parsed(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         self._inside = ""
+        self.text += " " if tag in ("td", "th", "li", "p", "summary", "dd", "dt") else ""
 
     def handle_data(self, data: str) -> None:
         self.text += "" if self._inside else data
