@@ -13,10 +13,12 @@ from typing import Any
 
 import typer
 
+from crossdim_cli.complete import OFFERS
 from crossdim_cli.config import check_tables, read_config, table_of, to_parameters
 from crossdim_cli.output import Output, table
 from stages.store.workspace import Workspace
 
+_TEXTS: tuple[Any, ...] = (str, str | None, list[str])
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
@@ -41,13 +43,15 @@ def new_app(help: str) -> typer.Typer:
 def param(name: str, kind: Any, default: Any, help: str, **more: Any) -> inspect.Parameter:
     """One option `--name-of-it` of a command."""
     flags = more.pop("flags", (f"--{name.replace('_', '-')}",))
+    if name in OFFERS and kind in _TEXTS:
+        more.setdefault("autocompletion", OFFERS[name])
     info = typer.Option(default, *flags, help=help, **more)
     return inspect.Parameter(name, _KEYWORD, default=info, annotation=kind)
 
 
 def argument(name: str, kind: Any, help: str, default: Any = ...) -> inspect.Parameter:
     """One argument of a command."""
-    info = typer.Argument(default, help=help)
+    info = typer.Argument(default, help=help, autocompletion=OFFERS.get(name))
     return inspect.Parameter(name, _KEYWORD, default=info, annotation=kind)
 
 

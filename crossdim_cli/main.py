@@ -33,11 +33,14 @@ def build() -> typer.Typer:
     from crossdim_cli import (
         data,
         demo,
+        doctor,
         evaluate,
         export,
         inspect,
         maintain,
         photos,
+        pipeline,
+        report,
         shapes,
         skeletons,
         status,
@@ -49,7 +52,7 @@ def build() -> typer.Typer:
     app.callback()(_root)
     for module in (demo, shapes, viewpoints, photos, data, skeletons, train, evaluate, export):
         module.register(app)
-    for module in (status, inspect, maintain):
+    for module in (status, inspect, maintain, report, doctor, pipeline):
         module.register(app)
     return app
 

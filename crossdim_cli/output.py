@@ -61,6 +61,20 @@ class Tracker(Protocol):
     def __call__(self, done: int, total: int, note: str = "") -> None: ...
 
 
+_watchers: list[list[Mapping[str, Any]]] = []
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[list[Mapping[str, Any]]]:
+    """The results of the commands that are run in this process meanwhile, as they come."""
+    seen: list[Mapping[str, Any]] = []
+    _watchers.append(seen)
+    try:
+        yield seen
+    finally:
+        _watchers.remove(seen)
+
+
 class Output:
     """The one sink of a command. `as_json` prints results as JSON, `quiet` drops progress."""
 
@@ -70,6 +84,8 @@ class Output:
 
     def result(self, data: Mapping[str, Any], text: str) -> None:
         """The result: `text` for people, or `data` as one JSON object with its schema number."""
+        for seen in _watchers:
+            seen.append(data)
         if self.as_json:
             text = json.dumps({"schema": SCHEMA, **data}, indent=1, allow_nan=False, default=str)
         sys.stdout.write(text + "\n")

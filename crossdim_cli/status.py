@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import typer
 
@@ -25,10 +25,11 @@ def register(app: typer.Typer) -> None:
     )
     missing = param("missing", str, "", "List what this artefact, STAGE/VARIANT, still lacks.")
     slices = param("slices", int, 0, "With --missing: which slices of so many have work.", min=0)
+    graph = param("graph", Literal["mermaid", "dot"] | None, None, "What came from what, instead.")
     add_command(
         app,
         "status",
-        [check, missing, slices],
+        [check, missing, slices, graph],
         _status,
         help="Say what is fresh, stale, missing or failed, and why.",
         example="crossdim status --check",
@@ -67,6 +68,9 @@ def _status(session: Session) -> None:
         return
     if session.options["slices"]:
         raise UsageError("--slices needs --missing STAGE/VARIANT", "run: crossdim status --help")
+    if session.options["graph"]:
+        _graph(session)
+        return
 
     from stages.engine.status import ArtefactStatus, workspace_status
     from stages.evaluate.health import results_status
@@ -116,6 +120,16 @@ def _status(session: Session) -> None:
     fresh = all(s.is_fresh for s in statuses) and all(r["fresh"] for r in (*runs, *results))
     if session.options["check"] and not (rows and fresh):
         raise typer.Exit(3)
+
+
+def _graph(session: Session) -> None:
+    """Artefacts, runs and results, and what was made of what."""
+    from stages.report.graph import to_dot, to_mermaid, workspace_graph
+
+    graph = workspace_graph(session.workspace)
+    text = to_dot(graph) if session.options["graph"] == "dot" else to_mermaid(graph)
+    nodes = [node.__dict__ for node in graph.nodes]
+    session.out.result({"nodes": nodes, "edges": graph.edges, "graph": text}, text)
 
 
 def _verify(session: Session) -> None:

@@ -160,7 +160,8 @@ def measure(
 
 
 def keep(results: Artefact, summary: dict[str, Any], tables: tuple[Table, ...]) -> None:
-    """Write summary.json and summary.csv beside the results."""
+    """Write summary.json, with the titles of the tables, and summary.csv beside the results."""
+    summary = {**summary, "titles": {table.key: table.title for table in tables}}
     commit_bytes(results.folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     commit_bytes(results.folder / "summary.csv", to_csv(tables).encode())
 

@@ -21,12 +21,18 @@ sys.exit(code)
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["voxelize", "--help"], ["train", "pose-aware", "--help"], ["status"]],
+    [
+        ["--help"],
+        ["voxelize", "--help"],
+        ["train", "pose-aware", "--help"],
+        ["status"],
+        ["status", "--graph", "dot"],
+    ],
     ids=" ".join,
 )
 def test_nothing_heavy(arguments: list[str], pipeline: Path) -> None:
-    if arguments == ["status"]:
-        arguments = ["status", "--workspace", str(pipeline)]
+    if arguments[0] == "status":
+        arguments = [*arguments, "--workspace", str(pipeline)]
     program = PROGRAM.format(arguments=arguments, heavy=HEAVY)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
