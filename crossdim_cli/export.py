@@ -18,6 +18,7 @@ from crossdim_cli.clouds import (
 )
 from crossdim_cli.command import Session, add_command, argument, new_app, param
 from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, SYSTEM, Posed, run_of
+from crossdim_cli.predict import register_packing
 from crossdim_cli.skeleton_pictures import register_skeletons
 from crossdim_cli.train import SYSTEMS
 from stages.errors import CrossdimError, ItemError, UsageError
@@ -39,6 +40,7 @@ def register(app: typer.Typer) -> None:
         run = _mesh if name == "mesh" else _voxels
         add_command(exports, name, options, run, help=help, example=example)
     register_points(exports)
+    register_packing(exports)
     plots = new_app("Draw pictures.")
     app.add_typer(plots, name="plot")
     output = param("output", Path | None, None, "PNG file.", flags=("--output", "-o"))

@@ -38,6 +38,7 @@ def build() -> typer.Typer:
         inspect,
         maintain,
         photos,
+        predict,
         shapes,
         skeletons,
         status,
@@ -49,7 +50,7 @@ def build() -> typer.Typer:
     app.callback()(_root)
     for module in (demo, shapes, viewpoints, photos, data, skeletons, train, evaluate, export):
         module.register(app)
-    for module in (status, inspect, maintain):
+    for module in (predict, status, inspect, maintain):
         module.register(app)
     return app
 
