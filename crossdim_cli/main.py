@@ -31,6 +31,7 @@ class Terminated(BaseException):
 def build() -> typer.Typer:
     """The application with all its commands; imports neither torch nor trimesh."""
     from crossdim_cli import (
+        compare,
         data,
         demo,
         evaluate,
@@ -50,7 +51,7 @@ def build() -> typer.Typer:
     app.callback()(_root)
     for module in (demo, shapes, viewpoints, photos, data, skeletons, train, evaluate, export):
         module.register(app)
-    for module in (predict, status, inspect, maintain):
+    for module in (predict, compare, status, inspect, maintain):
         module.register(app)
     return app
 

@@ -54,9 +54,10 @@ class Card:
 
     @property
     def learned_from(self) -> tuple[str, ...]:
-        """Ids of the shapes that the network was trained and chosen on."""
+        """Ids of the shapes that took part in making the weights."""
         shapes = self.facts["data"]["shapes"]
-        return (*shapes["train"], *shapes["val"])
+        before = self.facts["data"].get("learned_from_before", ())
+        return (*shapes["train"], *shapes["val"], *before)
 
 
 def read_card(path: Path) -> Card:

@@ -25,15 +25,8 @@ from stages.train.run import Run, Trained, load_model
 from stages.weights.cards import FORMAT, FORMAT_VERSION, GALLERY, MAX_BYTES
 from stages.weights.framing import camera_of
 from stages.weights.halving import difference, halved
+from stages.weights.lineage import ancestry, learned_from
 
-# Parameters that name other runs, and of which system: "" for its own.
-_BEGINS_WITH = {
-    "target": "spherical-cnn",
-    "start": "",
-    "embedding": "equivariant",
-    "keypoints_run": "",
-    "interpret_run": "",
-}
 _LICENCES = (  # of data, and what weights that learned from them are given away under
     ("GPL", "GPL-2.0-or-later"),
     ("CC-BY", "CC-BY-3.0"),
@@ -69,9 +62,11 @@ def pack(workspace: Workspace, run: Run, asked: Asked) -> Packed:
     trained = load_model(run)
     stored = halved(trained.model.state_dict())
     facts = _about(record, trained, asked)
-    facts["commands"] = _commands(workspace, run)
+    facts["commands"] = _commands(run)
     facts["camera"] = camera_of(workspace, run, trained.params).to_json()
     facts["data"] = _data(workspace, record)
+    own = {*record["data"]["ids"]["train"], *record["data"]["ids"]["val"]}
+    facts["data"]["learned_from_before"] = sorted(learned_from(run) - own)
     facts["half_precision"] = difference(workspace, run, trained, stored)
     facts["metrics"] = measured(workspace, run)
     if run.system == "deep-encoding":
@@ -114,16 +109,13 @@ def _about(record: Mapping[str, Any], trained: Trained, asked: Asked) -> dict[st
     }
 
 
-def _commands(workspace: Workspace, run: Run) -> list[str]:
+def _commands(run: Run) -> list[str]:
     """The commands that trained a run, those of the runs that it goes on from first."""
-    record = run.record()
-    found: list[str] = []
-    for name, system in _BEGINS_WITH.items():
-        before = record["params"].get(name)
-        if before:
-            other = Run(workspace.root / "runs" / (system or run.system) / before)
-            found += _commands(workspace, other) if other.exists() else [f"(run {before}: gone)"]
-    return list(dict.fromkeys([*found, _command(record["argv"])]))
+    found = [
+        _command(one.record()["argv"]) if one.exists() else f"(run {one.name}: gone)"
+        for one in ancestry(run)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _command(argv: Sequence[str]) -> str:
