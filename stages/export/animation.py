@@ -32,13 +32,23 @@ Row = tuple[str, Sequence[np.ndarray]]
 def gif_bytes(columns: Sequence[str], frames: Sequence[Sequence[Row]], held: int = 0) -> bytes:
     """GIF that repeats for ever, of sheets with the same columns; the last is `held` longer."""
     images = [sheet(columns, rows) for rows in frames]
+    return palette_gif(images, [_FRAME_MS] * (len(images) - 1) + [_FRAME_MS * (1 + held)])
+
+
+def palette_gif(images: Sequence[Image.Image], times: Sequence[int]) -> bytes:
+    """GIF that repeats for ever, of pictures of one size, each shown for so many ms."""
     # one palette for all, so that backgrounds do not flicker
     palette = images[len(images) // 2].quantize(255)
     drawn = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    times = [_FRAME_MS] * (len(drawn) - 1) + [_FRAME_MS * (1 + held)]
     buffer = io.BytesIO()
     drawn[0].save(
-        buffer, "GIF", save_all=True, append_images=drawn[1:], duration=times, loop=0, disposal=1
+        buffer,
+        "GIF",
+        save_all=True,
+        append_images=drawn[1:],
+        duration=list(times),
+        loop=0,
+        disposal=1,
     )
     return buffer.getvalue()
 
