@@ -34,8 +34,14 @@ def turned_mesh(mesh: Mesh | None) -> list[Tile]:
 
 
 def coloured_mesh(mesh: Mesh) -> Mesh:
-    """The mesh in the colour of what was told."""
-    return dataclasses.replace(mesh, material_rgba=np.array([COLOUR], np.float32))
+    """The mesh in the colour of what was told, without its own materials."""
+    return dataclasses.replace(
+        mesh,
+        face_material=np.zeros(len(mesh.faces), np.int32),
+        material_rgba=np.array([COLOUR], np.float32),
+        material_texture=np.full(1, -1, np.int32),
+        textures=(),
+    )
 
 
 def sheet(name: str, seen: Seen, told: Prediction) -> bytes:

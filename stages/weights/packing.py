@@ -112,13 +112,13 @@ def _about(record: Mapping[str, Any], trained: Trained, asked: Asked) -> dict[st
 def _commands(run: Run) -> list[str]:
     """The commands that trained a run, those of the runs that it goes on from first."""
     found = [
-        _command(one.record()["argv"]) if one.exists() else f"(run {one.name}: gone)"
+        command_of(one.record()["argv"]) if one.exists() else f"(run {one.name}: gone)"
         for one in ancestry(run)
     ]
     return list(dict.fromkeys(found))
 
 
-def _command(argv: Sequence[str]) -> str:
+def command_of(argv: Sequence[str]) -> str:
     """The command of a run, without what is about one machine alone."""
     words, kept = list(argv), []
     while words:

@@ -119,7 +119,9 @@ def test_deep_encoding_answers_with_a_training_shape(call: Call, workspace: Path
     found = json.loads(out)
     there = Workspace(workspace)
     voxels = there.artefact("voxels", "res32")
-    results = there.artefact("results/compare", "deep-encoding-told-uniform3-64px-supersample1-numba-chair")
+    results = there.artefact(
+        "results/compare", "deep-encoding-told-uniform3-64px-supersample1-numba-chair"
+    )
     scores = []
     for item in found["test"]:
         arrays = results.read(item)
