@@ -29,10 +29,10 @@ Box = tuple[float, float, float, float]  # left, upper, right, lower edge
 PICTURES = Limits(jobs=2, seconds=60.0, memory_gib=2.0)
 SHOWN = 160  # pixels of the longer side of the whole picture, as it is shown
 _COVERED = 128  # of 255, from which a pixel counts as the object's
-_PLAIN = 12  # most that the rim of a plain background differs from its middle colour, 0 to 255
+_PLAIN = 20  # most that the rim of a plain background differs from its middle colour, 0 to 255
 _PLAIN_SHARE = 0.95  # of the rim's pixels that must be so
-_FOREIGN = 24  # least that a pixel of an object differs from a plain background
-_SOFT = 48  # from which it is nothing but object
+_FOREIGN = 32  # least that a pixel of an object differs from a plain background
+_SOFT = 56  # from which it is nothing but object
 _LEAST = 2  # pixels of an object
 
 

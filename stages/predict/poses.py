@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,8 +24,12 @@ from stages.predict.networks import Network
 from stages.predict.prediction import Beside, Prediction, Tile, pose_of
 from stages.predict.shapes import asked, viewpoint_of
 
+if TYPE_CHECKING:
+    import torch
+
 _ROLLS = 4  # turns of the picture that a regressed pose is held against
 _NEAR_DEG = 30.0
+_FAR_DEG, _BANDWIDTH = 45.0, 16  # of other poses that an embedding may have
 _AWAY = ((0, "as it was seen"), (90, "turned by 90°"), (180, "by 180°"), (270, "by 270°"))
 _AXIS = 0.45  # length of the axes that are drawn, in diagonals
 _THIN = 0.012
@@ -100,7 +104,8 @@ def axes_mesh() -> Mesh:
 def equivariant(network: Network, seen: Seen, beside: Beside) -> Prediction:
     """The embedding; with a mesh, the pose of it that brings its embedding onto the picture's.
 
-    Confidence `pose`: the correlation coefficient of the two embeddings in that pose, at most 1.
+    Confidences: `pose`, the correlation coefficient of the two embeddings in that pose, at most 1;
+    `margin`, by how much it is above the best one of poses that differ by more than 45 degrees.
     """
     import torch
 
@@ -119,16 +124,34 @@ def equivariant(network: Network, seen: Seen, beside: Beside) -> Prediction:
         return Prediction(files, tuple(tiles), None, missing, {}, facts)
     from stages.raycast import cast
     from stages.sphere.alignment import align
+    from stages.sphere.correlation import without_mean
     from stages.sphere.transform import sht
     from stages.systems.spherical_cnn.model import GRID
 
     target = embed_shapes(network.trained, cast(beside.mesh)[None], network.device)
-    found = align(sht(torch.from_numpy(embedding)[None], GRID), sht(target, GRID))
+    pair = sht(torch.from_numpy(embedding)[None], GRID), sht(target, GRID)
+    found = align(*pair)
     rotation = found.rotation[0].double().numpy()
     tiles += _pose_tiles(rotation, beside)
+    first, second = (without_mean(one) for one in pair)
     confidence = {"pose": float(found.score[0])}
+    confidence["margin"] = confidence["pose"] - best_elsewhere(first, second, rotation)
     facts["mesh"] = beside.mesh_name
     return Prediction(files, tuple(tiles), pose_of(rotation), "", confidence, facts)
+
+
+def best_elsewhere(first: torch.Tensor, second: torch.Tensor, rotation: np.ndarray) -> float:
+    """The best correlation coefficient of coefficients (1, C, L, L) far from a rotation (3, 3).
+
+    On the grid of 32^3 rotations, of those that differ from it by more than 45 degrees.
+    """
+    from stages.sphere.correlation import correlate, grid_rotations, inner
+
+    volume = correlate(first, second, _BANDWIDTH)[0].numpy()  # (N, N, N)
+    every = grid_rotations(_BANDWIDTH)
+    cosine = ((every * rotation).sum((-2, -1)) - 1) / 2
+    length = math.sqrt(float(inner(first, first).sum() * inner(second, second).sum()))
+    return float(volume[cosine < math.cos(math.radians(_FAR_DEG))].max()) / max(length, 1e-30)
 
 
 def view_synthesis(network: Network, seen: Seen, beside: Beside) -> Prediction:

@@ -60,7 +60,7 @@ def difference(
     for name, first in told[0].items():
         if not first.is_floating_point():
             continue
-        first, second = (one[name].float().flatten(1) for one in told)
+        first, second = (one[name].float().reshape(len(images), -1) for one in told)
         away = (first - second).norm(dim=1) / first.norm(dim=1).clamp(min=1e-9)
         largest[name], mean[name] = float(away.max()), float(away.mean())
     worst = ", ".join(f"{name} {value:.1e}" for name, value in largest.items())

@@ -216,6 +216,7 @@ def test_equivariant_against_a_mesh(tmp_path: Path, bench: Mesh) -> None:
     error = rotations.geodesic(np.array(told.pose["rotation"]), world.rotations[0, 2])
     assert np.degrees(error) < 0.5  # float32, and six digits
     assert told.confidence["pose"] == pytest.approx(1, abs=1e-3)
+    assert 0 < told.confidence["margin"] < 1
     alone = tell(net, seen, Beside())
     assert alone.pose is None
     assert "--mesh" in alone.pose_missing
