@@ -21,7 +21,13 @@ sys.exit(code)
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["voxelize", "--help"], ["train", "pose-aware", "--help"], ["status"]],
+    [
+        ["--help"],
+        ["voxelize", "--help"],
+        ["train", "pose-aware", "--help"],
+        ["status"],
+        ["weights"],
+    ],
     ids=" ".join,
 )
 def test_nothing_heavy(arguments: list[str], pipeline: Path) -> None:
