@@ -20,7 +20,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from stages.evaluate.clouds import Truth
-from stages.evaluate.compared import fitted
+from stages.evaluate.said import fitted
 from stages.export.choose import cached_mesh
 from stages.geometry.mesh import Mesh
 from stages.geometry.rotations import geodesic

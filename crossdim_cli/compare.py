@@ -43,7 +43,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _compare(session: Session) -> None:
-    from stages.evaluate.compared_protocol import choose_contenders, choose_field, compare
+    from stages.evaluate.compared_protocol import choose_field, compare
+    from stages.evaluate.contenders import choose_contenders
     from stages.evaluate.tables import to_csv
     from stages.store.commit import commit_bytes
     from stages.train.device import choose_device

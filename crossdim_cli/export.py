@@ -18,9 +18,10 @@ from crossdim_cli.clouds import (
 )
 from crossdim_cli.command import Session, add_command, argument, new_app, param
 from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, SYSTEM, Posed, run_of
-from crossdim_cli.predict import mesh_options, register_packing
 from crossdim_cli.skeleton_pictures import register_skeletons
 from crossdim_cli.train import SYSTEMS
+from crossdim_cli.turntable import register_turntable
+from crossdim_cli.weights import register_packing
 from stages.errors import CrossdimError, ItemError, UsageError
 
 What = Literal["prediction", "truth", "shape"]
@@ -39,26 +40,7 @@ def register(app: typer.Typer) -> None:
         options = [argument("path", Path, "File to write."), *_choice(name)]
         run = _mesh if name == "mesh" else _voxels
         add_command(exports, name, options, run, help=help, example=example)
-    what, *others = _choice("mesh")[1:]
-    add_command(
-        exports,
-        "turntable",
-        [
-            argument("path", Path, "File to write: .gif, .webp, or .mp4 where ffmpeg is."),
-            param("frames", int, 36, "Pictures of a full turn.", min=2, max=720),
-            param("elevation_deg", float, 25.0, "How far above.", min=-90.0, max=90.0),
-            param("size", int, 256, "Pixels a side.", min=16, max=2048),
-            param("seconds", float, 3.0, "How long a full turn takes.", min=0.1, max=600.0),
-            param("grey", int, 255, "Level of the background.", min=0, max=255),
-            *mesh_options("instead of one of the workspace")[:3],
-            _choice("mesh")[0],
-            param("what", What, "shape", what.default.help),
-            *others,
-        ],
-        _turntable,
-        help="A shape, a prediction or a mesh file on a turntable: GIF, WebP, MP4.",
-        example="crossdim export turntable chair.webp --shape chair/generated-0003",
-    )
+    register_turntable(exports, _choice("mesh"), _chosen_mesh)
     register_points(exports)
     register_packing(exports)
     plots = new_app("Draw pictures.")
@@ -198,25 +180,6 @@ def _chosen_mesh(session: Session) -> tuple[str, Any]:
         return item, to_mesh(grid.values, grid.origin, grid.extent, grid.threshold)
     except ItemError as error:
         raise CrossdimError(f"{item} has {error}", "choose another --view or run") from None
-
-
-def _turntable(session: Session) -> None:
-    from stages.export.meshes import read_mesh
-    from stages.export.turntable import Turn, check, turntable, turntable_bytes
-    from stages.store.commit import commit_bytes
-
-    options = session.options
-    path = options["path"]
-    turn = Turn(*(options[name] for name in ("frames", "elevation_deg", "size", "seconds", "grey")))
-    check(path, turn)
-    if options["mesh"]:
-        item = options["mesh"].name
-        mesh = read_mesh(options["mesh"], options["up"], options["front"])
-    else:
-        item, mesh = _chosen_mesh(session)
-    commit_bytes(path, turntable_bytes(turntable(mesh, turn), path.suffix, turn.seconds))
-    data = {"path": str(path), "shape": item, "frames": turn.frames, "size": turn.size}
-    session.out.result(data, f"{path}: {item}, {turn.frames} frames of {turn.size} pixels")
 
 
 def _voxels(session: Session) -> None:

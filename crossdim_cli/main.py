@@ -45,13 +45,14 @@ def build() -> typer.Typer:
         status,
         train,
         viewpoints,
+        weights,
     )
 
     app = new_app("From folders of CAD meshes to trained single-image 3D models. " + EPILOG)
     app.callback()(_root)
     for module in (demo, shapes, viewpoints, photos, data, skeletons, train, evaluate, export):
         module.register(app)
-    for module in (predict, compare, status, inspect, maintain):
+    for module in (predict, weights, compare, status, inspect, maintain):
         module.register(app)
     return app
 

@@ -11,18 +11,12 @@ import numpy as np
 from stages.engine.runner import Progress
 from stages.engine.status import require_fresh
 from stages.errors import InputError, UsageError
-from stages.evaluate.compared import (
-    BASELINES,
-    NAME,
-    RES,
-    STAGE,
-    TELL,
-    CompareParams,
-    fitted,
-)
+from stages.evaluate.compared import NAME, STAGE, CompareParams
+from stages.evaluate.contenders import Contender, reasons, trivial
 from stages.evaluate.measure import Measurement, Report, evaluate, input_print
 from stages.evaluate.metrics import iou_at_thresholds
 from stages.evaluate.reconstruction import predicted
+from stages.evaluate.said import RES, TELL, fitted, opened
 from stages.evaluate.summary import best_threshold
 from stages.evaluate.tables import Row, Table, to_json
 from stages.shapes.splits import assign
@@ -30,48 +24,13 @@ from stages.store.fingerprint import canonical_json, digest
 from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace, select_categories
 from stages.train.inputs import choose_variant
-from stages.train.run import Run, find_run
-from stages.weights.cards import Card, find_card
-from stages.weights.lineage import learned_from
 
-SYSTEMS = (
-    *("pose-aware", "structure-generator", "deep-encoding", "interpreter"),
-    *("pose-regression", "equivariant", "view-synthesis"),
-)
-# What a system has no answer for, and why.
-NO_SHAPE = {
-    "interpreter": "a skeleton fills no voxels and has no surface",
-    "pose-regression": "it tells a pose alone",
-    "equivariant": "it tells an embedding alone",
-    "view-synthesis": "it draws pictures: crossdim eval views",
-}
-NO_POSE = {
-    "structure-generator": "its cloud is in the canonical frame: it tells no camera",
-    "deep-encoding": "codes tell no pose",
-    "view-synthesis": "it draws pictures: crossdim eval views",
-}
-NO_ABSOLUTE = {"equivariant": "an embedding has a pose against a mesh alone: crossdim eval align"}
-_ONLY = {"equivariant": {"layer": "pose"}, "interpreter": {"step": "joint"}}
 _MAKE = "run: crossdim render --size 128 --viewpoints uniform --views 8 --name compare"
 USUAL = "compare"  # name of the views that are taken if there are several
 SHAPE_COLUMNS = ("voxel IoU", "Chamfer", "F-score")
 POSE_COLUMNS = ("median", "acc@15", "acc@30")
 KINDS = {"error_deg": "absolute", "instance": "same shape", "category": "two shapes"}
 Show = Callable[[str, Progress], None]
-
-
-@dataclass(frozen=True)
-class Contender:
-    """Who takes part: a run, packed weights, or a trivial answer."""
-
-    label: str  # as the table has it
-    system: str  # "" for trivial answers
-    who: str  # as `compared.Asked.who`
-    name: str  # of its results
-    weights: str
-    data: str  # fingerprint of what a run was trained on
-    record: Mapping[str, Any] | None = None  # of a run
-    learned_from: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -111,75 +70,6 @@ class Comparison:
             "reasons": {label: dict(why) for label, why in self.reasons.items()},
             "not_trained": dict(self.missing),
         }
-
-
-def choose_contenders(
-    workspace: Workspace, category: str, named: Sequence[str], shipped: bool
-) -> tuple[list[Contender], dict[str, str]]:
-    """Who takes part, and of each system that does not the command that trains it.
-
-    Of every system the run that `named` has (`SYSTEM/RUN`), or the newest finished one of the
-    category; with `shipped`, weights that come with the package where there is none.
-    """
-    wanted = dict(_named(one) for one in named)
-    found, missing = [], {}
-    for system in SYSTEMS:
-        only = _ONLY.get(system)
-        try:
-            run = find_run(workspace.root, system, wanted.get(system), category, only)
-            found.append(_of_run(run, category))
-        except InputError:
-            if system in wanted:
-                raise
-            card = _card(system, category) if shipped else None
-            if card is None:
-                missing[system] = f"crossdim train {system} --category {category}"
-            else:
-                found.append(_of_card(card))
-    return found, missing
-
-
-def _named(text: str) -> tuple[str, str]:
-    system, _, run = text.partition("/")
-    if system not in SYSTEMS or not run:
-        raise UsageError(f"{text!r} is no run", f"give SYSTEM/RUN, one of {', '.join(SYSTEMS)}")
-    return system, run
-
-
-def _card(system: str, category: str) -> Card | None:
-    try:
-        return find_card(system, category)
-    except InputError:
-        return None
-
-
-def _of_run(run: Run, category: str) -> Contender:
-    record = run.record()
-    if category not in record["data"]["categories"]:
-        known = ", ".join(record["data"]["categories"])
-        raise InputError(f"run {run.name} of {run.system} knows {known}", "name another run")
-    return Contender(
-        label=f"{run.system} ({run.name})",
-        system=run.system,
-        who=str(run.folder),
-        name=f"{run.system}-{run.name}",
-        weights=run.best()["sha256"],
-        data=record["data"]["fingerprint"],
-        record=record,
-        learned_from=frozenset(learned_from(run)),
-    )
-
-
-def _of_card(card: Card) -> Contender:
-    return Contender(
-        label=f"{card.system} (shipped weights)",
-        system=card.system,
-        who=str(card.path),
-        name=f"weights-{card.name}",
-        weights=str(card.facts["sha256"]),
-        data="",
-        learned_from=frozenset(card.learned_from),
-    )
 
 
 def choose_field(
@@ -240,37 +130,22 @@ def compare(
     show: Show,
 ) -> Comparison:
     """Measure all of them, as far as it is not cached, and put them into one table."""
-    trivial = [
-        Contender(name, "", name, f"baselines-{name.split(' (')[0].replace(' ', '-')}", "", "")
-        for name in BASELINES
-    ]
-    everybody = (*contenders, *trivial)
+    everybody = (*contenders, *trivial())
     reports: dict[str, Report] = {}
-    reasons: dict[str, dict[str, str]] = {}
+    unsaid: dict[str, dict[str, str]] = {}
     rows: list[Row] = []
     for one in everybody:
         if one.system and one.system not in TELL:
-            reasons[one.label] = _reasons(one)
+            unsaid[one.label] = reasons(one)
             rows.append((one.label, {}))
             continue
         report = _measured(workspace, on, one, device, show)
         reports[one.label] = report
         rows.append((one.label, numbers(report.results, on.split["test"])))
-        if why := _reasons(one):
-            reasons[one.label] = why
+        if why := reasons(one):
+            unsaid[one.label] = why
     table = Table("compare", f"{on.category}, {on.views.name}", tuple(rows))
-    return Comparison(on, reports, table, missing, reasons, everybody)
-
-
-def _reasons(one: Contender) -> dict[str, str]:
-    """Why there is no number, by currency."""
-    if not one.system:
-        return {}
-    found = {}
-    for currency, why in (("shape", NO_SHAPE), ("pose", NO_POSE), ("absolute pose", NO_ABSOLUTE)):
-        if one.system in why:
-            found[currency] = why[one.system]
-    return found
+    return Comparison(on, reports, table, missing, unsaid, everybody)
 
 
 def _measured(workspace: Workspace, on: Field, one: Contender, device: str, show: Show) -> Report:
@@ -323,7 +198,6 @@ def _threshold(
     wanted["training"] = _print(on)
     if known and all(known.get(name) == wanted[name] for name in same):
         return float(known["threshold"])
-    from stages.evaluate.compared import opened
     from stages.weights.framing import picture_size
 
     trained = opened(one.who, one.weights, device)

@@ -17,12 +17,14 @@ from scipy.spatial.transform import Rotation
 
 from crossdim_cli.main import run as run_command
 from stages.errors import InputError
-from stages.evaluate import clouds, compared, relpose
-from stages.evaluate.compared import CompareParams, fitted, surface_points
-from stages.evaluate.compared_protocol import choose_contenders, choose_field
+from stages.evaluate import clouds, compared, relpose, said
+from stages.evaluate.compared import CompareParams
+from stages.evaluate.compared_protocol import choose_field
+from stages.evaluate.contenders import choose_contenders
 from stages.evaluate.health import results_status
 from stages.evaluate.measure import input_print
 from stages.evaluate.posed import PosedParams
+from stages.evaluate.said import fitted, surface_points
 from stages.geometry.voxels import centres
 from stages.stage import Item
 from stages.store.fingerprint import item_rng
@@ -187,7 +189,7 @@ def test_relative_poses_are_those_of_relpose(
     record, ids = run.record(), ["airplane/a", "airplane/b", "airplane/c"]
     prints = (input_print(record, views),)
     device = {"run": str(run.folder), "pictures": str(views.folder), "device": "cpu", "ids": ids}
-    compared.opened.cache_clear()
+    said.opened.cache_clear()
     source = {
         "who": str(run.folder),
         "weights": "1" * 64,
