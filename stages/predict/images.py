@@ -6,8 +6,9 @@ S pixels a side of what the network is given.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -34,6 +35,7 @@ _PLAIN_SHARE = 0.95  # of the rim's pixels that must be so
 _FOREIGN = 32  # least that a pixel of an object differs from a plain background
 _SOFT = 56  # from which it is nothing but object
 _LEAST = 2  # pixels of an object
+_LONGEST = 3000  # pixels of the longer side; larger pictures are reduced by a whole factor first
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,12 @@ def look(wanted: Look) -> Seen:
     there is none.
     """
     picture = read_cut_out(Path(wanted.path))
+    size, factor = picture.size, math.ceil(max(picture.size) / _LONGEST)
+    if factor > 1:
+        picture = picture.reduce(factor)
+    if factor > 1 and wanted.box is not None:
+        edges = (edge / factor for edge in wanted.box)
+        wanted = replace(wanted, box=tuple(edges))  # type: ignore[arg-type]
     mask, source = _mask(picture, wanted.crop)
     region = _region(picture, mask, wanted)
     composed = _composed(picture, mask, source, wanted.background)
@@ -100,8 +108,8 @@ def look(wanted: Look) -> Seen:
     return Seen(
         rgb=rgb,
         mask=None if mask is None else _placed(mask, affine, wanted.size),
-        region=tuple(float(edge) for edge in region),
-        size=picture.size,
+        region=tuple(float(factor * edge) for edge in region),
+        size=size,
         mask_from=source,
         shown=_small(composed),
     )

@@ -150,6 +150,20 @@ def test_a_box_takes_the_same_share_as_a_mask(tmp_path: Path, cut_out: np.ndarra
         seen(path, box=(200.0, 0.0, 300.0, 50.0))
 
 
+def test_a_large_picture_is_reduced_and_counted_as_it_is(
+    tmp_path: Path, cut_out: np.ndarray
+) -> None:
+    large = np.kron(cut_out, np.ones((42, 42, 1), np.uint8))  # 6300 x 3780 pixels
+    path = saved(tmp_path / "a.png", large, compress_level=1)
+    small = seen(saved(tmp_path / "b.png", cut_out))
+    for box in (None, tuple(42.0 * edge for edge in (70, 20, 130, 60))):
+        found = seen(path, box=box)
+        assert found.size == (6300, 3780)
+        assert found.region == pytest.approx([42 * edge for edge in small.region])
+        # one filter over blocks of pixels, one over pixels: along edges they differ a little
+        assert np.abs(found.rgb.astype(int) - small.rgb).mean() < 2
+
+
 def test_all_transparent_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ItemError, match="transparent"):
         seen(saved(tmp_path / "a.png", np.zeros((9, 9, 4), np.uint8)))
