@@ -20,6 +20,8 @@ from crossdim_cli.command import Session, add_command, argument, new_app, param
 from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, SYSTEM, Posed, run_of
 from crossdim_cli.skeleton_pictures import register_skeletons
 from crossdim_cli.train import SYSTEMS
+from crossdim_cli.turntable import register_turntable
+from crossdim_cli.weights import register_packing
 from stages.errors import CrossdimError, ItemError, UsageError
 
 What = Literal["prediction", "truth", "shape"]
@@ -38,7 +40,9 @@ def register(app: typer.Typer) -> None:
         options = [argument("path", Path, "File to write."), *_choice(name)]
         run = _mesh if name == "mesh" else _voxels
         add_command(exports, name, options, run, help=help, example=example)
+    register_turntable(exports, _choice("mesh"), _chosen_mesh)
     register_points(exports)
+    register_packing(exports)
     plots = new_app("Draw pictures.")
     app.add_typer(plots, name="plot")
     output = param("output", Path | None, None, "PNG file.", flags=("--output", "-o"))
@@ -148,21 +152,11 @@ def _choice(name: str) -> list[inspect.Parameter]:
 
 def _mesh(session: Session) -> None:
     from stages.export.files import check_suffix, mesh_bytes
-    from stages.geometry.voxels import to_mesh
     from stages.store.commit import commit_bytes
 
     path = session.options["path"]
     check_suffix(path, "mesh")
-    if session.options["what"] == "shape":
-        from stages.export.choose import cached_mesh
-
-        item, mesh = cached_mesh(session.workspace, session.options["shape"])
-    else:
-        item, grid = _grid(session)
-        try:
-            mesh = to_mesh(grid.values, grid.origin, grid.extent, grid.threshold)
-        except ItemError as error:
-            raise CrossdimError(f"{item} has {error}", "choose another --view or run") from None
+    item, mesh = _chosen_mesh(session)
     commit_bytes(path, mesh_bytes(mesh, path.suffix))
     text = f"{path}: {item}, {len(mesh.vertices)} vertices, {len(mesh.faces)} faces"
     data = {
@@ -172,6 +166,20 @@ def _mesh(session: Session) -> None:
         "faces": len(mesh.faces),
     }
     session.out.result(data, text)
+
+
+def _chosen_mesh(session: Session) -> tuple[str, Any]:
+    """Id and mesh of a cached shape, or of the surface of what was told of one."""
+    from stages.export.choose import cached_mesh
+    from stages.geometry.voxels import to_mesh
+
+    if session.options["what"] == "shape":
+        return cached_mesh(session.workspace, session.options["shape"])
+    item, grid = _grid(session)
+    try:
+        return item, to_mesh(grid.values, grid.origin, grid.extent, grid.threshold)
+    except ItemError as error:
+        raise CrossdimError(f"{item} has {error}", "choose another --view or run") from None
 
 
 def _voxels(session: Session) -> None:

@@ -31,6 +31,7 @@ class Terminated(BaseException):
 def build() -> typer.Typer:
     """The application with all its commands; imports neither torch nor trimesh."""
     from crossdim_cli import (
+        compare,
         data,
         demo,
         doctor,
@@ -40,19 +41,21 @@ def build() -> typer.Typer:
         maintain,
         photos,
         pipeline,
+        predict,
         report,
         shapes,
         skeletons,
         status,
         train,
         viewpoints,
+        weights,
     )
 
     app = new_app("From folders of CAD meshes to trained single-image 3D models. " + EPILOG)
     app.callback()(_root)
     for module in (demo, shapes, viewpoints, photos, data, skeletons, train, evaluate, export):
         module.register(app)
-    for module in (status, inspect, maintain, report, doctor, pipeline):
+    for module in (predict, weights, compare, status, inspect, maintain, report, doctor, pipeline):
         module.register(app)
     return app
 

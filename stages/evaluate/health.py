@@ -12,8 +12,10 @@ from stages.train.run import list_runs
 
 PROTOCOLS = (
     *("reconstruction", "relpose", "views", "align", "classification"),
-    *("pointcloud", "retrieval", "keypoints", "skeleton", "skeleton-noise"),
+    *("pointcloud", "retrieval", "keypoints", "skeleton", "skeleton-noise", "compare"),
 )
+# Of a comparison: trivial answers, and weights that come with the package.
+_OF_NO_RUN = ("baselines-", "weights-")
 
 
 def results_status(workspace: Workspace) -> list[dict[str, Any]]:
@@ -24,6 +26,8 @@ def results_status(workspace: Workspace) -> list[dict[str, Any]]:
         for artefact in workspace.artefacts(f"results/{protocol}"):
             run = runs.get(_run_of(artefact))
             why = "its run is gone" if run is None else _difference(workspace, artefact, run)
+            if _run_of(artefact).startswith(_OF_NO_RUN):  # there is nothing that could change
+                why = next(iter(artefact.index.damaged.values()), "")
             record = {"name": artefact.name, "items": len(artefact.index.items())}
             records.append({**record, "fresh": not why, "why": why})
     return records

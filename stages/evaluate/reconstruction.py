@@ -78,7 +78,7 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     trained, baselines = _context(item.source["run"], item.source["device"], category_of(item.id))
     truth = item.inputs["voxels"]["voxels"]  # (32, 32, 32) bool
     views = item.inputs["views"]
-    told = _predict(trained, views["rgb"], item.source["device"])
+    told = predicted(trained, views["rgb"], item.source["device"])
     solid = told["voxels"] >= params.threshold  # (V, 32, 32, 32)
     true_mask = _masks(views["mask"])
     cameras = camera(told["viewpoint"]), camera(views["viewpoint"])
@@ -122,7 +122,7 @@ STAGE = Stage(
 )
 
 
-def _predict(trained: Trained, rgb: np.ndarray, device: str) -> Arrays:
+def predicted(trained: Trained, rgb: np.ndarray, device: str) -> Arrays:
     """What the network says of (V, H, W, 3) uint8 images, in float32 arrays."""
     import torch
 
@@ -229,7 +229,7 @@ def validation_iou(
     scores = []
     for item in ids:
         truth = artefacts["voxels"].read(item, ("voxels",))["voxels"]
-        told = _predict(trained, artefacts["views"].read(item, ("rgb",))["rgb"], device)["voxels"]
+        told = predicted(trained, artefacts["views"].read(item, ("rgb",))["rgb"], device)["voxels"]
         scores.append(iou_at_thresholds(told, np.broadcast_to(truth, told.shape)))
     return np.concatenate(scores)
 

@@ -24,6 +24,7 @@ from stages.train.run import Run
 FRAMES = 24
 _HELD = 6  # more frames at the end of a turn, to look at where it has led
 _FRAME_MS = 80
+_COLOURS = 254  # of a palette, one more for the background
 ALIGNMENT = ("first", "second", "second, turned as told", "second, turned in truth")
 SYNTHESIS = ("input", "embedding, turned", "synthesised", "true view")
 Row = tuple[str, Sequence[np.ndarray]]
@@ -32,15 +33,37 @@ Row = tuple[str, Sequence[np.ndarray]]
 def gif_bytes(columns: Sequence[str], frames: Sequence[Sequence[Row]], held: int = 0) -> bytes:
     """GIF that repeats for ever, of sheets with the same columns; the last is `held` longer."""
     images = [sheet(columns, rows) for rows in frames]
-    # one palette for all, so that backgrounds do not flicker
-    palette = images[len(images) // 2].quantize(255)
-    drawn = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    times = [_FRAME_MS] * (len(drawn) - 1) + [_FRAME_MS * (1 + held)]
+    return palette_gif(images, [_FRAME_MS] * (len(images) - 1) + [_FRAME_MS * (1 + held)])
+
+
+def palette_gif(images: Sequence[Image.Image], times: Sequence[int]) -> bytes:
+    """GIF that repeats for ever, of pictures of one size, each shown for so many ms."""
+    # one palette for all, so that backgrounds do not flicker; the last colour is exactly theirs
+    palette = images[len(images) // 2].quantize(_COLOURS)
+    behind = np.asarray(images[0].convert("RGB"))[0, 0]
+    known = np.array((palette.getpalette() or [])[: 3 * _COLOURS], np.uint8)
+    colours = np.concatenate([known, np.zeros(3 * _COLOURS - len(known), np.uint8), behind])
+    drawn = [_with_palette(image, palette, colours) for image in images]
     buffer = io.BytesIO()
     drawn[0].save(
-        buffer, "GIF", save_all=True, append_images=drawn[1:], duration=times, loop=0, disposal=1
+        buffer,
+        "GIF",
+        save_all=True,
+        append_images=drawn[1:],
+        duration=list(times),
+        loop=0,
+        disposal=1,
     )
     return buffer.getvalue()
+
+
+def _with_palette(image: Image.Image, palette: Image.Image, colours: np.ndarray) -> Image.Image:
+    """A picture in the colours of a palette, and where it has the last of `colours`, in that."""
+    numbers = np.array(image.quantize(palette=palette, dither=Image.Dither.NONE))
+    numbers[(np.asarray(image.convert("RGB")) == colours[-3:]).all(-1)] = _COLOURS
+    drawn = Image.fromarray(numbers)
+    drawn.putpalette(colours.tobytes())
+    return drawn
 
 
 def alignment_gif(workspace: Workspace, results: Artefact, base: str, count: int) -> bytes:

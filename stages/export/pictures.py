@@ -88,8 +88,8 @@ def _row(sources: Sources, item: str, share: float) -> tuple[str, list[np.ndarra
         f"{item}\nIoU {told['voxel_iou'][view, column]:.2f}\n"
         f"pose error {told['rotation_error_deg'][view]:.0f}°"
     )
-    true_mesh = _surface(truth, 0.5, _TRUE)
-    told_mesh = _surface(shape, sources.threshold, _TOLD)
+    true_mesh = surface(truth, 0.5, _TRUE)
+    told_mesh = surface(shape, sources.threshold, _TOLD)
     return label, [
         seen["rgb"][view],
         _grey(seen["mask"][view]),
@@ -101,7 +101,7 @@ def _row(sources: Sources, item: str, share: float) -> tuple[str, list[np.ndarra
     ]
 
 
-def _surface(values: np.ndarray, threshold: float, rgba: tuple[float, ...]) -> Mesh | None:
+def surface(values: np.ndarray, threshold: float, rgba: tuple[float, ...]) -> Mesh | None:
     """The surface of an occupancy grid over [-0.5, 0.5]^3 in one colour, None if it is empty."""
     if values.max() <= threshold:
         return None

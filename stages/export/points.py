@@ -14,7 +14,7 @@ from stages.errors import CrossdimError, InputError, UsageError
 from stages.evaluate import pointcloud
 from stages.evaluate.cloud_baselines import true_cloud
 from stages.export.choose import Grid, choose_item
-from stages.geometry.points import sample_surface
+from stages.geometry.points import filled_cells, sample_surface
 from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import Run
@@ -110,13 +110,8 @@ def occupied(points: np.ndarray, res: int) -> Grid:
 
     A hole is what no path between faces of cells leaves: a cloud of a closed surface becomes solid.
     """
-    from scipy.ndimage import binary_fill_holes
-
-    cells = np.floor((_some(points) + 0.5) * res).astype(int)
-    cells = cells[((cells >= 0) & (cells < res)).all(1)]
-    filled = np.zeros((res, res, res), bool)
-    filled[tuple(cells.T)] = True
-    return Grid(binary_fill_holes(filled).astype(np.float32), np.full(3, -0.5), 1.0, 0.5)
+    filled = filled_cells(_some(points), res)
+    return Grid(filled.astype(np.float32), np.full(3, -0.5), 1.0, 0.5)
 
 
 def thickened(points: np.ndarray, res: int, radius: float) -> Grid:

@@ -5,6 +5,7 @@ Letters: P pictures, N keypoints.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import numpy as np
 from stages.errors import InputError, UsageError
 from stages.evaluate.answers import network
 from stages.evaluate.landmarked import Pictures, choose_items, network_before, say
+from stages.geometry.mesh import Mesh
 from stages.photos.annotated import LISTING
 from stages.store.guarded import Refused, call_each
 from stages.store.workspace import Workspace, category_of
@@ -117,6 +119,11 @@ def overlay_sheet(shown: Sequence[Shown], template: Any) -> bytes:
     return buffer.getvalue()
 
 
+def overlay_tiles(one: Shown, template: Any) -> list[np.ndarray]:
+    """Pictures (h, w, 3) uint8: the keypoints drawn, and the projected skeleton drawn."""
+    return [_dots(one), _lines(one.rgb, one.told["projected"], template.edges)]
+
+
 def _colours(count: int) -> list[tuple[int, int, int]]:
     from matplotlib import colormaps
 
@@ -194,19 +201,34 @@ def _json(told: dict[str, np.ndarray], template: Any, points: np.ndarray) -> byt
 
 
 def _glb(points: np.ndarray, edges: Sequence[tuple[int, int]]) -> bytes:
+    upright = points[:, [0, 2, 1]] * [1, 1, -1]
+    return bytes(_balls_and_sticks(upright, edges).export(file_type="glb"))
+
+
+def skeleton_mesh(points: np.ndarray, edges: Sequence[tuple[int, int]]) -> Mesh:
+    """Balls at (N, 3) keypoints, in their colours, and sticks along edges."""
+    whole = _balls_and_sticks(points, edges)
+    rgba, material = np.unique(whole.visual.face_colors, axis=0, return_inverse=True)
+    return dataclasses.replace(
+        Mesh.plain(whole.vertices, whole.faces),
+        face_material=material.reshape(-1).astype(np.int32),
+        material_rgba=(rgba / 255).astype(np.float32),
+        material_texture=np.full(len(rgba), -1, np.int32),
+    )
+
+
+def _balls_and_sticks(points: np.ndarray, edges: Sequence[tuple[int, int]]) -> Any:
     import trimesh
 
-    upright = points[:, [0, 2, 1]] * [1, 1, -1]
     parts = []
-    for point, (red, green, blue) in zip(upright, _colours(len(points))):
+    for point, (red, green, blue) in zip(points, _colours(len(points))):
         ball = trimesh.creation.icosphere(2, _BALL)
         ball.apply_translation(point)
         ball.visual.face_colors = [red, green, blue, 255]
         parts.append(ball)
     for a, b in edges:
-        if np.linalg.norm(upright[a] - upright[b]) > 1e-6:
-            stick = trimesh.creation.cylinder(_STICK, segment=upright[[a, b]], sections=12)
+        if np.linalg.norm(points[a] - points[b]) > 1e-6:
+            stick = trimesh.creation.cylinder(_STICK, segment=points[[a, b]], sections=12)
             stick.visual.face_colors = [120, 120, 120, 255]
             parts.append(stick)
-    whole: Any = trimesh.util.concatenate(parts)
-    return bytes(whole.export(file_type="glb"))
+    return trimesh.util.concatenate(parts)

@@ -42,6 +42,21 @@ def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> np.ndarr
     return corners[chosen, 0] + np.einsum("nk,nkd->nd", weights, edges[chosen])
 
 
+def filled_cells(points: np.ndarray, res: int) -> np.ndarray:
+    """(res, res, res) bool [x, y, z]: cells of the unit cube around the origin that hold points of
+    (N, 3), holes filled.
+
+    A hole is what no path between faces of cells leaves: a cloud of a closed surface becomes solid.
+    """
+    from scipy.ndimage import binary_fill_holes
+
+    cells = np.floor((points + 0.5) * res).astype(int)
+    cells = cells[((cells >= 0) & (cells < res)).all(1)]
+    filled = np.zeros((res, res, res), bool)
+    filled[tuple(cells.T)] = True
+    return binary_fill_holes(filled)
+
+
 def nearest(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """(N,) float64 distances from points (N, 3) to the nearest of targets (M, 3).
 

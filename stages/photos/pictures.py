@@ -33,16 +33,19 @@ def read_picture(path: Path, least: int = 0, upright: bool = True) -> Image.Imag
     shorter side never below `least` pixels. Raises ItemError when the file cannot be read, is too
     large, none of FORMATS, cut short or damaged.
     """
-    try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise ItemError(f"it is a file of {size >> 20} MiB, at most {MAX_BYTES >> 20} are read")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ItemError(f"it cannot be read: {error.strerror}") from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Pillow finds odd and reads all the same
-        return _to_rgb(_open(data), least, upright)
+        return _to_rgb(_open(_data(path)), least, upright)
+
+
+def read_cut_out(path: Path) -> Image.Image:
+    """The upright picture in a file: mode RGBA where a part of it is transparent, else RGB.
+
+    Raises ItemError as `read_picture` does.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _loaded(_open(_data(path)), 0, True)
 
 
 def read_as_annotated(path: Path, size: tuple[int, int] | None) -> Image.Image:
@@ -60,6 +63,17 @@ def read_as_annotated(path: Path, size: tuple[int, int] | None) -> Image.Image:
         seen, here = (f"{width}x{height}" for width, height in (size, picture.size))
         raise ItemError(f"the annotated picture had {seen} pixels, this one has {here}")
     return upright
+
+
+def _data(path: Path) -> bytes:
+    """The bytes of a file; ItemError when it cannot be read, or is too large."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ItemError(f"it is a file of {size >> 20} MiB, at most {MAX_BYTES >> 20} are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise ItemError(f"it cannot be read: {error.strerror}") from error
 
 
 def _open(data: bytes) -> Image.Image:
@@ -80,8 +94,18 @@ def _open(data: bytes) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image, least: int, upright: bool) -> Image.Image:
+    """The picture as RGB, white where it is transparent."""
     from PIL import Image
 
+    image = _loaded(image, least, upright)
+    if image.mode == "RGBA":
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def _loaded(image: Image.Image, least: int, upright: bool) -> Image.Image:
+    """The picture with its pixels: RGBA where it has transparency data, else RGB."""
     try:
         if least:
             image.draft(None, (least, least))
@@ -89,11 +113,7 @@ def _to_rgb(image: Image.Image, least: int, upright: bool) -> Image.Image:
         image = _eight_bit(image)
         if upright:
             image = _upright(image)
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-            image = Image.alpha_composite(white, image)
-        return image.convert("RGB")
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
     except (ItemError, MemoryError):
         raise
     except Exception as error:  # damaged data raise whatever they like

@@ -27,6 +27,7 @@ sys.exit(code)
         ["train", "pose-aware", "--help"],
         ["status"],
         ["status", "--graph", "dot"],
+        ["weights"],
     ],
     ids=" ".join,
 )
