@@ -40,8 +40,8 @@ def _demo(session: Session) -> None:
     chosen = [word for category in CATEGORIES for word in ("--category", category)]
     steps = [
         ["shapes", "generate", "--count", str(session.options["count"]), *chosen],
-        ["voxelize", "--res", "32"],
-        ["render", "--size", "64"],
+        ["voxelize", "--res", "32", "--retry-failed"],
+        ["render", "--size", "64", "--retry-failed"],
         train,
         ["eval", "reconstruction", "--run", "demo"],
         ["export", "mesh", str(mesh), "--run", "demo"],

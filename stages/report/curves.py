@@ -7,6 +7,7 @@ one validation batch, nothing for the training batches.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ _SKIPPED = ("step", "seconds", "lr")
 _KINDS = (("", "training"), ("curve_", "a validation batch"), ("val_", "validation"))
 _MOST_POINTS = 240
 WIDTH, HEIGHT = 300, 150
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 8, 20
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 8, 8, 22
 _WIDE = 10.0  # largest over smallest value, from which the scale is logarithmic
 
 
@@ -82,9 +83,14 @@ def _panel(name: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> Pa
             lines.append(Line(kind, text, f"{points[-1][1]:.4g}", dot))
     middle = (bottom + top) / 2
     levels = [10**v if logarithmic else v for v in dict.fromkeys((bottom, middle, top))]
-    ticks = tuple((place((first, v))[1], f"{v:.3g}") for v in levels)
+    ticks = tuple((place((first, v))[1], _short(v)) for v in levels)
     steps = tuple((place((s, high))[0], f"{s:,.0f}") for s in dict.fromkeys((first, last)))
     return Panel(name, tuple(lines), ticks, steps, logarithmic)
+
+
+def _short(value: float) -> str:
+    """Three digits, in little room: 1.05e4 where that is shorter."""
+    return re.sub(r"e([+-])0?", lambda m: "e-" if m[1] == "-" else "e", f"{value:.3g}")
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -6,7 +6,6 @@ Reads manifests, records and summaries only. What cannot be read is said, and co
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +41,6 @@ class Source:
 
     name: str
     rows: tuple[tuple[str, dict[str, int], int], ...]  # category, split -> count, all
-    licences: tuple[str, ...] = ()
     note: str = ""
 
     @property
@@ -131,7 +129,7 @@ def _source(artefact: Artefact) -> Source:
     rows = tuple((c, counts[c], sum(counts[c].values())) for c in sorted(counts))
     if _open(items) and not note:
         note = "splits that the source does not give are dealt out by family, as training does"
-    return Source(artefact.name, rows, (), note)
+    return Source(artefact.name, rows, note)
 
 
 def _open(items: dict[str, Entry]) -> bool:
@@ -264,11 +262,6 @@ def number(value: Any) -> str:
     if float(value).is_integer() and abs(value) >= 10:
         return f"{value:.0f}"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
-
-
-def missing(found: Sequence[tuple[str, bool, str]]) -> list[tuple[str, str]]:
-    """(what is not there, the command that makes it) of (what, whether it is there, command)."""
-    return [(what, command) for what, there, command in found if not there]
 
 
 def plain(value: Any) -> str:

@@ -80,7 +80,7 @@ def report(workspace: Workspace, pictures: int, title: str, tell: Tell) -> bytes
         title=title,
         contents=_CONTENTS,
         cards=_cards(sources, runs, results, count),
-        missing=_missing(workspace, stages, runs, results),
+        missing=_missing(stages, runs, results),
         sources=sources,
         splits=_splits(sources),
         shapes=_shapes(workspace, pictures),
@@ -122,11 +122,9 @@ def _cards(
 
 
 def _missing(
-    workspace: Workspace,
-    stages: Sequence[facts.StageFact],
-    runs: Sequence[RunView],
-    results: Sequence[ResultFact],
+    stages: Sequence[facts.StageFact], runs: Sequence[RunView], results: Sequence[ResultFact]
 ) -> list[tuple[str, str]]:
+    """(what is not there, the command that makes it)."""
     there = {one.name.partition("/")[0] for one in stages}
     stale = [one.name for one in stages if one.state in ("stale", "missing", "damaged")]
     old = [one.artefact.name for one in results if not one.fresh]
@@ -138,7 +136,7 @@ def _missing(
         (f"not up to date: {', '.join(stale)}", not stale, "crossdim status"),
         (f"no longer of their runs: {', '.join(old)}", not old, "crossdim eval --help"),
     ]
-    return facts.missing(found)
+    return [(what, command) for what, there, command in found if not there]
 
 
 def _shapes(workspace: Workspace, count: int) -> list[Shown]:

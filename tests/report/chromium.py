@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 GL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
+SECONDS = 120  # beside any other load
 NO_GL = ("--disable-gpu", "--disable-3d-apis")
 
 
@@ -27,7 +29,9 @@ def started(webgl: bool) -> Iterator[Any]:
     arguments = [*(GL if webgl else NO_GL), "--disable-dev-shm-usage"]
     arguments += ["--no-sandbox"] if os.geteuid() == 0 else []
     with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        browser = playwright.chromium.launch(
+            executable_path=path, args=arguments, timeout=1000 * SECONDS
+        )
         try:
             yield browser
         finally:
@@ -46,6 +50,7 @@ class Opened:
 def opened(browser: Any, path: Path, **context: Any) -> Opened:
     """The page of a file, ready; `context` as Playwright's `new_context` takes it."""
     page = browser.new_context(**context).new_page()
+    page.set_default_timeout(1000 * SECONDS)
     found = Opened(page)
     page.on("request", lambda request: found.requests.append(request.url))
     page.on("console", lambda message: found.complaints.append(message.text))
@@ -53,6 +58,14 @@ def opened(browser: Any, path: Path, **context: Any) -> Opened:
     page.goto(path.as_uri())
     page.wait_for_selector("html[data-ready]")
     return found
+
+
+def wait_until(found: Opened, condition: Callable[[], bool]) -> None:
+    """Let the page go on until that is so."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        found.page.wait_for_timeout(20)
 
 
 def left_the_page(found: Opened, path: Path) -> list[str]:

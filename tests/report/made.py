@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -26,6 +27,11 @@ HOSTILE = (
     "&lt;b&gt;\u2028é\u202e",
     "'-->`<style>*{display:none}",
 )
+
+
+def patience(seconds: float) -> float:
+    """So many seconds of a machine of our own, in seconds of one that others work on, too."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def cube(size: float = 0.5, place: Sequence[float] = (0, 0, 0)) -> Mesh:

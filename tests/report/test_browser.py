@@ -16,7 +16,7 @@ from stages.report.page import Page, render
 from stages.report.report import report
 from stages.report.shown import Shown
 from stages.report.solids import Solid, from_mesh, from_points
-from tests.report.chromium import Opened, left_the_page, opened, started
+from tests.report.chromium import Opened, left_the_page, opened, started, wait_until
 from tests.report.made import HOSTILE, cube, hostile_workspace
 
 LENS, DISTANCE = 5.0, 3.0  # those of viewer.js
@@ -71,6 +71,11 @@ def expected(azimuth: float, elevation: float, image: np.ndarray) -> np.ndarray:
     return seen[:, :2] / seen[:, 2:] * LENS / 2 * min(image.shape[:2])
 
 
+def refusals(found: Opened) -> int:
+    """How often the policy of the page has refused something."""
+    return sum("Content Security Policy" in text for text in found.complaints)
+
+
 def test_solids_are_seen_as_by_the_cameras_of_the_project(
     browser: tuple[Any, str], tmp_path: Path
 ) -> None:
@@ -88,12 +93,12 @@ def test_solids_are_seen_as_by_the_cameras_of_the_project(
         found.page.wait_for_selector(f"{CANVAS}[data-drawn='{turn[0]},{turn[1]}']")
         now = pixels(found)
         assert np.abs(centres(now) - expected(*turn, now)).max() < 4
-        assert (now != first).any()
+        assert (now != first).any()  # it has turned
     canvas.press("0")
     found.page.wait_for_selector(f"{CANVAS}[data-drawn='-35,25']")
     assert (pixels(found) == first).all()
     canvas.press("+")
-    found.page.wait_for_timeout(50)
+    wait_until(found, lambda: bool((pixels(found) != first).any()))
     assert np.abs(centres(pixels(found)) - 1.15 * centres(first)).max() < 3
     assert found.complaints == []
 
@@ -145,6 +150,5 @@ def test_a_report_of_hostile_names_is_quiet_and_keeps_to_itself(
             " document.body.append(s);"
             " const i = new Image(); i.src = 'http://127.0.0.1:9/x.png'; document.body.append(i); }"
         )
-        page.wait_for_timeout(100)
+        wait_until(found, lambda found=found: refusals(found) >= 2)
         assert page.evaluate("window.ran") is None
-        assert any("Content Security Policy" in text for text in found.complaints)

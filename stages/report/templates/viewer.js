@@ -60,7 +60,7 @@
       vec3 n = turn * normal;
       n = n.z < 0.0 ? -n : n;
       float lit = dots > 0.5 ? 1.15 - 0.35 * (away - 2.5)
-        : 0.45 + 0.6 * max(0.0, dot(n, vec3(-0.36, 0.48, 0.8)));
+        : 0.4 + 0.58 * max(0.0, dot(n, vec3(-0.36, 0.48, 0.8)));
       shade = min(colour * lit, 1.0);
     }`;
   const FRAGMENT = `precision mediump float; varying vec3 shade;
@@ -149,7 +149,7 @@
       if (!points) {
         const n = [dot(right, normal, i), dot(up, normal, i), dot(to, normal, i)];
         const side = n[2] < 0 ? -1 : 1;
-        lit = 0.45 + 0.6 * Math.max(0, side * (-0.36 * n[0] + 0.48 * n[1] + 0.8 * n[2]));
+        lit = 0.4 + 0.58 * Math.max(0, side * (-0.36 * n[0] + 0.48 * n[1] + 0.8 * n[2]));
       }
       const shade = [0, 1, 2].map((k) => Math.min(255, Math.round(colour[i + k] * lit)));
       pen.fillStyle = pen.strokeStyle = `rgb(${shade.join(",")})`;
