@@ -71,7 +71,6 @@ def test_every_tutorial_is_listed_and_runs_in_ci() -> None:
     scripts = sorted((ROOT / "examples").glob("*.sh"))
     for path in scripts:
         assert f"../examples/{path.name}" in text, path.name
-        assert os.access(path, os.X_OK), path.name
     assert "for example in examples/*.sh" in (ROOT / ".ci" / "run").read_text()
 
 
