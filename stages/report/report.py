@@ -39,6 +39,8 @@ PROTOCOLS = {
     "points are from the truth, and the truth from told points.",
     "keypoints": "Named points found in a picture.",
     "skeleton": "A skeleton in three dimensions, and the side that is seen, told from a picture.",
+    "compare": "Every system on the same views of the same shapes. The table that sets them beside "
+    "each other: crossdim compare --category NAME.",
     "skeleton-noise": "The same from keypoints that are off by more and more.",
 }
 
