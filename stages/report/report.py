@@ -190,9 +190,15 @@ def _run_view(fact: RunFact) -> RunView:
         fact.note,
         drawn,
         tuple(dict.fromkeys(known)),
-        {key: facts.plain(value) for key, value in record.get("params", {}).items()},
+        {key: facts.plain(value) for key, value in _details(record).items()},
         shlex.join(["crossdim", *record["argv"]]) if record.get("argv") else "",
     )
+
+
+def _details(record: dict[str, Any]) -> dict[str, Any]:
+    """What a run was asked for, and the versions that it was trained with."""
+    versions = {f"{name}, version": v for name, v in record.get("versions", {}).items()}
+    return {**record.get("params", {}), "seed": record.get("seed", ""), **versions}
 
 
 def _protocols(

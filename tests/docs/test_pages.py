@@ -16,7 +16,12 @@ from stages.store.workspace import Workspace
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Pages and scripts that other parts of the project bring.
-LATER = {"docs/predict.md", "examples/interpreter.sh", "examples/predict.sh"}
+LATER = {
+    "docs/predict.md",
+    "examples/interpreter.sh",
+    "examples/predict.sh",
+    "docs/pictures/predict.png",
+}
 
 
 def blocks(page: Path) -> list[str]:
