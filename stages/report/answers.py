@@ -213,6 +213,23 @@ def _skeleton(workspace: Workspace, results: Artefact, item: str, view: int) -> 
     return Shown(item, note, pictures, (*truth, stick), count)
 
 
+def _compared(workspace: Workspace, results: Artefact, item: str, view: int) -> Shown:
+    """What one system says of views that all systems are asked about; not each tells a shape."""
+    arrays = results.read(item, ("voxels", "voxel_iou", "error_deg"))
+    rgb = _views_of(workspace, results).read(item, ("rgb",))["rgb"]
+    view = min(view, len(rgb) - 1)
+    told, facts = [], []
+    if view < len(arrays["voxels"]):
+        grid = arrays["voxels"][view] > 0
+        told = [solids.from_voxels("prediction", grid, np.full(3, -0.5), 1.0, solids.TOLD)]
+    for name, text in (("voxel_iou", "IoU {:.2f}"), ("error_deg", "pose error {:.0f}°")):
+        if view < len(arrays[name]):
+            facts.append(text.format(float(arrays[name][view])))
+    note = f"view {view} of {len(rgb)}" + (f": {', '.join(facts)}" if facts else "")
+    truth = shape_solid(workspace, item, "truth")
+    return Shown(item, note, (Picture("input", rgb[view]),), (*truth, *told), len(rgb))
+
+
 def _numbers(workspace: Workspace, results: Artefact, item: str, view: int) -> Shown:
     return Shown(item, "numbers only: see the tables")
 
@@ -228,6 +245,7 @@ RESULTS: dict[str, Show] = {
     "results/keypoints": _keypoints,
     "results/skeleton": _skeleton,
     "results/skeleton-noise": _numbers,
+    "results/compare": _compared,
 }
 
 

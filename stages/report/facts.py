@@ -21,6 +21,7 @@ from stages.train.log import read_metrics
 from stages.train.run import Run, list_runs
 
 MOST_FAILURES = 40
+_WITHOUT_SUMMARY = ("compare",)  # a part of a table; the whole is that of the command
 # Words by which a row of a table is known to be no system's answer: (kind, words).
 _KINDS = (
     (
@@ -218,7 +219,7 @@ def result_facts(workspace: Workspace) -> list[ResultFact]:
 
 def _result_fact(workspace: Workspace, record: dict[str, Any]) -> ResultFact:
     stage, _, variant = record["name"].rpartition("/")
-    artefact = workspace.artefact(stage, variant)
+    artefact, protocol = workspace.artefact(stage, variant), stage.rpartition("/")[2]
     summary: dict[str, Any] = {}
     tables: tuple[TableFact, ...] = ()
     note = ""
@@ -230,8 +231,8 @@ def _result_fact(workspace: Workspace, record: dict[str, Any]) -> ResultFact:
             for key, rows in summary["tables"].items()
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        note = f"its summary cannot be read ({type(error).__name__}); evaluate it again"
-    protocol = stage.rpartition("/")[2]
+        if protocol not in _WITHOUT_SUMMARY:
+            note = f"its summary cannot be read ({type(error).__name__}); evaluate it again"
     return ResultFact(artefact, protocol, record["fresh"], record["why"], summary, tables, note)
 
 

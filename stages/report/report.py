@@ -39,6 +39,8 @@ PROTOCOLS = {
     "points are from the truth, and the truth from told points.",
     "keypoints": "Named points found in a picture.",
     "skeleton": "A skeleton in three dimensions, and the side that is seen, told from a picture.",
+    "compare": "Every system on the same views of the same shapes. The table that sets them beside "
+    "each other: crossdim compare --category NAME.",
     "skeleton-noise": "The same from keypoints that are off by more and more.",
 }
 
@@ -188,9 +190,15 @@ def _run_view(fact: RunFact) -> RunView:
         fact.note,
         drawn,
         tuple(dict.fromkeys(known)),
-        {key: facts.plain(value) for key, value in record.get("params", {}).items()},
+        {key: facts.plain(value) for key, value in _details(record).items()},
         shlex.join(["crossdim", *record["argv"]]) if record.get("argv") else "",
     )
+
+
+def _details(record: dict[str, Any]) -> dict[str, Any]:
+    """What a run was asked for, and the versions that it was trained with."""
+    versions = {f"{name}, version": v for name, v in record.get("versions", {}).items()}
+    return {**record.get("params", {}), "seed": record.get("seed", ""), **versions}
 
 
 def _protocols(
