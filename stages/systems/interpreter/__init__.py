@@ -75,9 +75,11 @@ def bind(params: Params, selection: Any, find: Any) -> tuple[Any, Params]:
         params, start = _with_parts(params, find)
 
     def bound_build(params: Params) -> torch.nn.Module:
-        model = build(params)
+        model: Any = build(params)
         if start:
             model.load_state_dict(start)
+            if params.anchor_weight > 0:
+                model.keep_interpreter()
         return model
 
     def bound_dataset(load: Any, ids: Any, params: Params) -> Any:

@@ -115,6 +115,23 @@ class Network(nn.Module):
         """(B, K + 9) vectors of heatmaps as they are drawn."""
         return self.interpreter(maps.flatten(1))
 
+    def keep_interpreter(self) -> None:
+        """Keep the interpreter as it is now, for `interpret_as_kept`; no checkpoint holds it."""
+        for name, weight in self.interpreter.named_parameters():
+            kept = weight.detach().clone()
+            self.register_buffer(_kept(name), kept, persistent=False)
+
+    def interpret_as_kept(self, maps: torch.Tensor) -> torch.Tensor:
+        """(B, K + 9) vectors of estimated heatmaps by the interpreter that was kept."""
+        names = [name for name, _ in self.interpreter.named_parameters()]
+        weights = {name: self.get_buffer(_kept(name)) for name in names}
+        inputs = rescaled(maps.float(), self.sigma).flatten(1)
+        return torch.func.functional_call(self.interpreter, weights, inputs)
+
+
+def _kept(name: str) -> str:
+    return "kept_" + name.replace(".", "_")
+
 
 def template_of(params: Params) -> Template:
     """The template that the parameters carry."""

@@ -15,9 +15,11 @@ import torch.nn.functional as F
 from stages.skeletons.sampling import sample
 from stages.systems.interpreter.heatmaps import CELL, draw, salt_and_pepper
 from stages.systems.interpreter.params import Params
+from stages.systems.interpreter.structures import unit_shape
 
 Losses = dict[str, torch.Tensor]
 _TURN = 2.0  # cells: where the loss of projected keypoints turns linear
+_APART = 0.1  # diagonals: how far structures are apart at an anchor loss of 1
 
 
 def losses(model: Any, batch: dict[str, Any], params: Params, context: Any) -> Losses:
@@ -68,6 +70,17 @@ def reprojection_loss(pixels: torch.Tensor, batch: dict[str, Any]) -> torch.Tens
     return (each * labelled).sum() / labelled.sum().clamp(min=1)
 
 
+def anchor_loss(points: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """Mean squared distance of skeletons (B, N, 3) from those told before, 1: a tenth of a diagonal.
+
+    Of `unit_shape`s: proportions are held, not the scale, which trades against the focal length.
+    Keypoints in the picture do not tell depth. Without this the structure drifts to whatever
+    reprojects best on the pictures of training, and on other shapes is worse than before.
+    """
+    away = (unit_shape(points) - unit_shape(before)) / _APART
+    return (away**2).sum(-1).mean()
+
+
 def _joint(
     model: Any,
     told: dict[str, torch.Tensor],
@@ -77,10 +90,16 @@ def _joint(
     context: Any,
 ) -> Losses:
     parts = parts_of(model)
-    pixels = parts.projection(told["vector"].float()).keypoints
+    structure = parts.projection(told["vector"].float())
+    pixels = structure.keypoints
     found = {"reprojection": reprojection_loss(pixels, batch), **heatmaps}
     loss = params.reprojection_weight * found["reprojection"]
     loss = loss + params.heatmap_weight * sum(heatmaps.values(), torch.zeros(()))
+    if params.anchor_weight > 0:
+        with torch.no_grad():
+            before = parts.projection(parts.interpret_as_kept(told["heatmaps"])).points
+        found["anchor"] = anchor_loss(structure.points, before)
+        loss = loss + params.anchor_weight * found["anchor"]
     if params.synthetic_weight > 0:
         synthetic = _skeletons(parts, params, pixels, context.generator)
         maps = draw(synthetic["keypoints"], synthetic["visible"], params.sigma)

@@ -64,6 +64,9 @@ class Params:
     reprojection_weight: float = option(1.0, "weight of projected keypoints", low=0)
     heatmap_weight: float = option(0.0, "weight of step keypoints' loss", low=0)
     synthetic_weight: float = option(0.0, "weight of step interpret's loss on skeletons", low=0)
+    anchor_weight: float = option(
+        0.0, "weight of keeping the 3D structure that step interpret tells (joint)", low=0
+    )
 
     # The training
     batch: int = option(32, "samples a step", low=2)
@@ -147,6 +150,10 @@ _SMALL = dataclasses.replace(
     validate_every=500,
     precision="bf16",
 )
+# Below 16 MB at half precision after step joint, whichever template; `small` has 51 for chairs.
+_COMPACT = dataclasses.replace(
+    _SMALL, channels=(16, 32), refinement=(128, 160, 128), interpreter=(192, 256, 128)
+)
 _TINY = dataclasses.replace(
     _SMALL,
     channels=(8, 16),
@@ -157,4 +164,9 @@ _TINY = dataclasses.replace(
     steps=300,
     validate_every=100,
 )
-PRESETS: dict[str, Params] = {"tiny": _TINY, "small": _SMALL, "paper": _PAPER}
+PRESETS: dict[str, Params] = {
+    "tiny": _TINY,
+    "compact": _COMPACT,
+    "small": _SMALL,
+    "paper": _PAPER,
+}
