@@ -13,6 +13,7 @@ from stages.train.run import list_runs
 PROTOCOLS = (
     *("reconstruction", "relpose", "views", "align", "classification"),
     *("pointcloud", "retrieval", "keypoints", "skeleton", "skeleton-noise"),
+    "skeleton-detections",
 )
 
 

@@ -31,8 +31,8 @@ def evaluate_keypoints(
     Raises InputError when the run has no best checkpoint, or there is nothing to measure it on.
     """
     ids = choose_items(workspace, run, pictures)
-    params = run_params(run, [pictures.marks])
-    source = {"run": str(run.folder), "device": device, **pictures.folders()}
+    params = run_params(run, [pictures.marks], pictures.others)
+    source = pictures.source(run, device)
     what = Measurement(STAGE, params, dict.fromkeys(ids, source), pictures.variant)
 
     def tell(results: Artefact) -> tuple[tuple[Table, ...], dict[str, Any]]:

@@ -27,10 +27,13 @@ def convention_of(source: bytes) -> str:
     return "generated" if source.startswith(GENERATED) else "objectnet3d"
 
 
-def columns(item: str, template: Template, convention: str, names: Sequence[str]) -> np.ndarray:
+def columns(
+    item: str, template: Template, convention: str, names: Sequence[str], other: bool = False
+) -> np.ndarray:
     """(N,) rows of `names`, those of a source, that are the template's keypoints; -1 for none.
 
-    Raises InputError for a convention that the template does not know, and when none is found.
+    Raises InputError for a convention that the template does not know, and when none is found,
+    unless it is an item of an `other` category.
     """
     if convention not in template.sources:
         raise InputError(
@@ -39,7 +42,7 @@ def columns(item: str, template: Template, convention: str, names: Sequence[str]
         )
     known, place = template.sources[convention], {name: row for row, name in enumerate(names)}
     found = np.array([place.get(known.get(name, ""), -1) for name in template.keypoints])
-    if (found < 0).all():
+    if (found < 0).all() and not other:
         raise InputError(
             f"{item} has none of the keypoints of template {template.name}",
             f"it has: {', '.join(names[:6])}" if names else "it has no named keypoints",

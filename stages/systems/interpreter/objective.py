@@ -71,7 +71,7 @@ def reprojection_loss(pixels: torch.Tensor, batch: dict[str, Any]) -> torch.Tens
 
 
 def anchor_loss(points: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-    """Mean squared distance of skeletons (B, N, 3) from those told before, 1: a tenth of a diagonal.
+    """Mean squared distance of skeletons (B, N, 3) from those told before, in tenths of diagonals.
 
     Of `unit_shape`s: proportions are held, not the scale, which trades against the focal length.
     Keypoints in the picture do not tell depth. Without this the structure drifts to whatever
