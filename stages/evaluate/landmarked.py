@@ -61,7 +61,7 @@ def choose_pictures(
     run: Run,
     others: bool = False,
 ) -> list[Pictures]:
-    """The named landmarks and photos; without any the landmarks that the run was trained on.
+    """The named landmarks and photos; without any those that the run was trained on.
 
     `others`: of them what is of categories that the run does not know.
     Raises InputError for those that are not there, UsageError for a run that looks at no pictures.
@@ -72,10 +72,11 @@ def choose_pictures(
             f"run {run.name} is of step interpret: it looks at no pictures",
             "name a run of step keypoints or joint with --run",
         )
-    own = record["data"]["variants"].get("landmarks")
-    names = list(landmarks) or ([own] if own and not photos else [])
+    own = record["data"]["variants"]
+    names, photos = list(landmarks), list(photos)
     if not names and not photos:
-        raise InputError("the run was trained on photos", "name some with --photos")
+        names = [own["landmarks"]] if "landmarks" in own else []
+        photos = [own["keypoints"]] if "keypoints" in own else []
     chosen = []
     for name in names:
         marks = _named(workspace, "landmarks", name, _MAKE)
@@ -97,9 +98,20 @@ def _views_of(workspace: Workspace, marks: Artefact) -> Artefact:
     key = marks.index.key
     name = params_of(key)["views"] if key else ""
     there = [a for a in workspace.artefacts("views") if not name or a.variant == name]
+    if len(there) > 1:  # made when there were no others
+        there = [a for a in there if _same_cameras(a, marks)]
     if len(there) != 1:
         raise InputError(f"the views of {marks.name} are not there, or not alone", _MAKE)
     return there[0]
+
+
+def _same_cameras(views: Artefact, marks: Artefact) -> bool:
+    """Whether the first item of the landmarks has these views."""
+    item = next(iter(sorted(marks.index.items())), "")
+    if item not in views.index.items():
+        return False
+    first, second = (a.read(item, ("extrinsics",))["extrinsics"] for a in (views, marks))
+    return np.array_equal(first, second)
 
 
 def choose_items(workspace: Workspace, run: Run, pictures: Pictures) -> list[str]:
@@ -147,7 +159,7 @@ def read_pictures(source: Any, item: str, trained: Trained) -> dict[str, Any]:
     """
     from stages.skeletons.naming import columns
     from stages.skeletons.template import TO_CANONICAL
-    from stages.systems.interpreter.data import framed, prepared
+    from stages.systems.interpreter.data import convention_told, framed, prepared
     from stages.systems.interpreter.model import template_of
 
     arrays = dict(opened(source["marks"]).read(item))
@@ -159,7 +171,7 @@ def read_pictures(source: Any, item: str, trained: Trained) -> dict[str, Any]:
     others = source["others"]
     found: dict[str, Any] = dict(prepared(item, arrays, template, params, others))
     names = [bytes(name).decode() for name in arrays["keypoint_names"]]
-    convention = np.bytes_(arrays.get("convention", b"keypoint5")).rstrip(b"\0").decode()
+    convention = convention_told(arrays, template)
     column = columns(item, template, convention, names, others)
     found["visible"] = (arrays["visible"][:, column] > 0) & (column >= 0)
     if "sigma" in arrays:

@@ -56,18 +56,21 @@ def run_params(run: Run, inputs: Sequence[Artefact], others: bool = False) -> Ru
 
 
 def usable(record: Mapping[str, Any], artefact: Artefact, others: bool = False) -> list[str]:
-    """The items of an artefact that a run can be measured on: of photos, which it has never seen,
-    those of its categories, else its test shapes. `others`: those of all other categories."""
+    """The items of an artefact that a run can be measured on: of photos and landmarks those of its
+    categories that it has not learnt from, else its test shapes. `others`: all of other categories.
+    """
     items = artefact.index.items()
     known = {canonical(category) for category in record["data"]["categories"]}
     if others:
         return sorted(item for item in items if canonical(category_of(item)) not in known)
-    if artefact.stage == "keypoints":
-        return sorted(item for item in items if canonical(category_of(item)) in known)
-    if artefact.stage == "landmarks":  # also shapes of its category that it has never seen
-        seen = {*record["data"]["ids"]["train"], *record["data"]["ids"]["val"]}
-        fits = (item for item in items if canonical(category_of(item)) in known)
-        return sorted(item for item in fits if item not in seen)
+    seen = {*record["data"]["ids"]["train"], *record["data"]["ids"]["val"]}
+    fits = sorted(item for item in items if canonical(category_of(item)) in known)
+    if artefact.stage == "keypoints" and artefact.variant != record["data"]["variants"].get(
+        "keypoints"
+    ):
+        return fits  # the names of photos in other data sets mean nothing
+    if artefact.stage in ("keypoints", "landmarks"):  # also what it has never seen
+        return [item for item in fits if item not in seen]
     return sorted(item for item in record["data"]["ids"]["test"] if item in items)
 
 

@@ -16,6 +16,7 @@ from stages.errors import InputError
 from stages.skeletons.template import TO_CANONICAL, Template
 
 GENERATED = b"crossdim shapes generate"  # what the generator says as the source of its shapes
+_PHOTOS = ("keypoint5", "flic", "cub")
 _CLEAR = 0.05  # diagonals from the plane of symmetry: a point there has a side
 
 
@@ -25,6 +26,11 @@ def convention_of(source: bytes) -> str:
     Named keypoints come from the generator, or with CAD models annotated like those of ObjectNet3D.
     """
     return "generated" if source.startswith(GENERATED) else "objectnet3d"
+
+
+def convention_of_photos(template: Template) -> str:
+    """Whose names the keypoints of annotated photos have: those that the template is made for."""
+    return next((name for name in _PHOTOS if name in template.sources), _PHOTOS[0])
 
 
 def columns(

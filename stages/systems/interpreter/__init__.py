@@ -50,7 +50,7 @@ __all__ = [
     "validate",
 ]
 # What the networks of step joint have in common with those of the other two.
-_OF_KEYPOINTS = ("height", "channels", "head", "refinement", "contrast", "hidden")
+_OF_KEYPOINTS = ("height", "channels", "head", "refinement", "fine", "contrast", "hidden")
 _OF_INTERPRET = ("interpreter", "sigma", "ranges", "template", "template_json")
 
 

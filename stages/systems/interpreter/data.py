@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from stages.errors import InputError
-from stages.skeletons.naming import columns, mirror, wrong_sides
+from stages.skeletons.naming import columns, convention_of_photos, mirror, wrong_sides
 from stages.skeletons.projection import HEIGHT, WIDTH, in_frame
 from stages.skeletons.template import Template
 from stages.systems.interpreter.model import template_of
@@ -98,7 +98,7 @@ def prepared(
     rendered views turned (V, N, 3): 3D keypoints in the camera's axes, from the shape's centre.
     """
     names = [bytes(name).decode() for name in arrays["keypoint_names"]]
-    convention = np.bytes_(arrays.get("convention", b"keypoint5")).rstrip(b"\0").decode()
+    convention = convention_told(arrays, template)
     column = columns(item, template, convention, names, other)  # (N,) -1 where there is none
     if "shape_points" in arrays and (
         wrong := wrong_sides(template, arrays["shape_points"], column)
@@ -122,6 +122,13 @@ def prepared(
         turned = arrays["points"][:, column] - arrays["extrinsics"][:, None, :, 3]
         found["turned"] = torch.from_numpy(turned.astype(np.float32))
     return found
+
+
+def convention_told(arrays: Mapping[str, np.ndarray], template: Template) -> str:
+    """Whose names the keypoints of an item have."""
+    if "convention" not in arrays:  # a photo
+        return convention_of_photos(template)
+    return np.bytes_(arrays["convention"]).rstrip(b"\0").decode()
 
 
 def framed(rgb: np.ndarray, height: int) -> tuple[torch.Tensor, np.ndarray]:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from stages.skeletons.sampling import sample
+from stages.systems.interpreter.fine import around, fine_loss
 from stages.systems.interpreter.heatmaps import CELL, draw, salt_and_pepper
 from stages.systems.interpreter.params import Params
 from stages.systems.interpreter.structures import unit_shape
@@ -32,9 +33,17 @@ def losses(model: Any, batch: dict[str, Any], params: Params, context: Any) -> L
         return {"loss": interpret_loss(model, model(maps)["vector"], batch)}
     told = model(batch["image"])
     heatmaps = heatmap_loss(told, batch, params.sigma)
+    if params.fine:
+        heatmaps["fine"] = _fine(model, batch, context.generator)
     if params.step == "keypoints":
         return {"loss": sum(heatmaps.values(), torch.zeros(())), **heatmaps}
     return _joint(model, told, batch, heatmaps, params, context)
+
+
+def _fine(model: Any, batch: dict[str, Any], generator: torch.Generator) -> torch.Tensor:
+    places = around(batch["keypoints"], generator)
+    maps = parts_of(model).fine(batch["image"], places)
+    return fine_loss(maps, places, batch["keypoints"], batch["known"] & batch["present"])
 
 
 def heatmap_loss(told: dict[str, torch.Tensor], batch: dict[str, Any], sigma: float) -> Losses:

@@ -51,6 +51,9 @@ class Params:
     head: tuple[int, ...] = (256, 256)  # of the 1x1 convolutions
     refinement: tuple[int, ...] = (8192, 4096, 8192)  # none: no refinement
     interpreter: tuple[int, ...] = (2048, 512, 128)
+    fine: int = option(
+        0, "width of a network that looks again around each keypoint; 0: none", low=0, high=1024
+    )
     contrast: float = option(
         1.0, "least local deviation that is divided by; 1: never, as released", low=1e-3
     )
