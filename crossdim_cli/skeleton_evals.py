@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from crossdim_cli.command import Session, add_command, param
 from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, each_set, measured_text
+
+CROSS = param(
+    "cross_category",
+    bool,
+    False,
+    "Pictures of other categories than the run's (figure 9).",
+    flags=("--cross-category",),
+)
 
 
 def register(group: typer.Typer, dry: Any) -> None:
@@ -22,16 +32,22 @@ def register(group: typer.Typer, dry: Any) -> None:
     add_command(
         group,
         "keypoints",
-        [RUN, ONE_CATEGORY, landmarks, photos, *DEVICES, dry],
+        [RUN, ONE_CATEGORY, landmarks, photos, CROSS, *DEVICES, dry],
         _keypoints,
         help="2D keypoints of the 3D interpreter network: PCK, PCP, average error.",
         example="crossdim eval keypoints --category chair",
+    )
+    boxes = param(
+        "detections",
+        Path | None,
+        None,
+        "CSV of a detector's boxes (id,view,x0,y0,x1,y1,score): AVP of what is in them.",
     )
     skeletons = param("skeletons", str | None, None, "Synthetic skeletons (a run of interpret).")
     add_command(
         group,
         "skeleton",
-        [RUN, ONE_CATEGORY, landmarks, skeletons, *DEVICES, dry],
+        [RUN, ONE_CATEGORY, landmarks, boxes, CROSS, skeletons, *DEVICES, dry],
         _skeleton,
         help="3D skeletons and viewpoints: recall, AVP; of step interpret at levels of noise.",
         example="crossdim eval skeleton --category chair",
@@ -44,11 +60,18 @@ def _keypoints(session: Session) -> None:
 
     options = session.options
     run = run_of_steps(session, ("joint", "keypoints"))
-    sets = choose_pictures(session.workspace, options["landmarks"], options["photos"], run)
+    sets = choose_pictures(
+        session.workspace,
+        options["landmarks"],
+        options["photos"],
+        run,
+        options["cross_category"],
+    )
     each_set(session, run, sets, evaluate_keypoints, _chosen_text)
 
 
 def _skeleton(session: Session) -> None:
+    from stages.evaluate.detections_protocol import evaluate_detections
     from stages.evaluate.landmarked import choose_pictures
     from stages.evaluate.skeleton_protocol import (
         choose_skeletons,
@@ -62,7 +85,12 @@ def _skeleton(session: Session) -> None:
         sets: list[Any] = [choose_skeletons(session.workspace, run, options["skeletons"])]
         each_set(session, run, sets, evaluate_noise, _chosen_text)
         return
-    sets = choose_pictures(session.workspace, options["landmarks"], [], run)
+    cross = options["cross_category"]
+    sets = choose_pictures(session.workspace, options["landmarks"], [], run, cross)
+    if options["detections"]:
+        of = partial(evaluate_detections, options["detections"])
+        each_set(session, run, sets, of, _chosen_text)
+        return
     each_set(session, run, sets, evaluate_skeleton, _chosen_text)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from crossdim_cli.command import Session, add_command, argument, param
 from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN
-from crossdim_cli.skeleton_evals import run_of_steps
+from crossdim_cli.skeleton_evals import CROSS, run_of_steps
 from stages.errors import CrossdimError, UsageError
 
 
@@ -17,15 +17,8 @@ def register_skeletons(exports: typer.Typer, plots: typer.Typer, output: Any) ->
     """Add the commands of this module to the groups export and plot."""
     images = param("images", list[Path], [], "Pictures in files; may be repeated.")
     landmarks = param("landmarks", str | None, None, "Landmarks whose views to show.")
-    cross = param(
-        "cross_category",
-        bool,
-        False,
-        "Show pictures of other categories than the run's (figure 9).",
-        flags=("--cross-category",),
-    )
     count = param("count", int, 6, "How many views.", min=1, max=100)
-    chosen = [RUN, ONE_CATEGORY, images, landmarks, cross, *DEVICES]
+    chosen = [RUN, ONE_CATEGORY, images, landmarks, CROSS, *DEVICES]
     add_command(
         exports,
         "skeleton",
@@ -92,8 +85,9 @@ def _shown(session: Session, count: int) -> tuple[Any, Any]:
     if options["images"]:
         images = read_images(options["images"])
     else:
-        pictures = choose_pictures(session.workspace, named, [], run)[0]
-        images = read_views(session.workspace, run, pictures, count, options["cross_category"])
+        cross = options["cross_category"]
+        pictures = choose_pictures(session.workspace, named, [], run, cross)[0]
+        images = read_views(session.workspace, run, pictures, count)
     if not images:
         raise CrossdimError("no pictures to show", "name some with --images or --landmarks")
     device = str(choose_device(options["device"], options["gpu"]))

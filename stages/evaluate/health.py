@@ -13,6 +13,7 @@ from stages.train.run import list_runs
 PROTOCOLS = (
     *("reconstruction", "relpose", "views", "align", "classification"),
     *("pointcloud", "retrieval", "keypoints", "skeleton", "skeleton-noise", "compare"),
+    "skeleton-detections",
 )
 # Of a comparison: trivial answers, and weights that come with the package.
 _OF_NO_RUN = ("baselines-", "weights-")

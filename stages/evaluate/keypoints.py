@@ -14,9 +14,11 @@ from stages.evaluate.measure import RunParams
 from stages.stage import Arrays, ArraySpec, Item, Stage
 
 NAME = "keypoints"
-VERSION = 1
-# The peaks after the refinement and before it; of step joint also the projected skeleton.
-METHODS = ("refined", "rough", "projected")
+VERSION = 2
+# The peaks after the refinement and before it; of step joint also the projected skeleton; what the
+# fine level makes of the refined ones.
+METHODS = ("refined", "rough", "projected", "fine")
+TORSO = ("lsho", "rhip")  # keypoints that people's PCK is relative to (FLIC)
 
 _PIXELS = "pixels of 240 x 320"
 SPEC = {
@@ -29,6 +31,7 @@ SPEC = {
     "confidence": ArraySpec("float32", ("view", "keypoint"), "height of the peak"),
     "sigma": ArraySpec("float32", ("view", "keypoint"), "pixels, of the annotators", unknown=True),
     "length": ArraySpec("float32", ("view",), "pixels, that PCK is relative to"),
+    "torso": ArraySpec("float32", ("view",), "pixels; NaN where not labelled", unknown=True),
 }
 
 
@@ -36,6 +39,7 @@ def process(item: Item, params: RunParams, rng: np.random.Generator) -> Arrays:
     """The arrays of SPEC; `item.source`: folders of the `run`, `marks`, `views`, and `device`."""
     from stages.skeletons.projection import in_frame
     from stages.systems.interpreter.heatmaps import refined_peaks
+    from stages.systems.interpreter.model import template_of
 
     source = item.source
     trained = network(source["run"], params.weights, source["device"])
@@ -47,7 +51,8 @@ def process(item: Item, params: RunParams, rng: np.random.Generator) -> Arrays:
 
     rough = refined_peaks(torch.from_numpy(said["rough"])).numpy()
     nothing = np.full_like(truth, np.nan)
-    told = np.stack([said["keypoints"], rough, said.get("projected", nothing)], 1)
+    fine = said["keypoints"] if trained.params.fine else nothing
+    told = np.stack([said["coarse"], rough, said.get("projected", nothing), fine], 1)
     return {
         "told": told.astype(np.float32),
         "truth": truth,
@@ -56,18 +61,29 @@ def process(item: Item, params: RunParams, rng: np.random.Generator) -> Arrays:
         "confidence": said["confidence"].astype(np.float32),
         "sigma": np.asarray(found.get("sigma", np.full(labelled.shape, np.nan)), np.float32),
         "length": box_length(truth, labelled).astype(np.float32),
+        "torso": torso_length(truth, labelled, template_of(trained.params).keypoints),
     }
 
 
 def box_length(points: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     """(V,) the longer side of the box around labelled keypoints (V, N, 2); 1 where there are none.
 
-    What PCK is relative to. (FLIC's torso is not used: it is no template of a skeleton.)
+    What PCK is relative to.
     """
     there = labelled[..., None]
     extent = np.where(there, points, -np.inf).max(1) - np.where(there, points, np.inf).min(1)
     longest = extent.max(-1)
     return np.where(np.isfinite(longest) & (longest > 1), longest, 1.0)
+
+
+def torso_length(points: np.ndarray, labelled: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """(V,) float32 from one shoulder to the other hip; NaN where there are no such keypoints."""
+    if not set(TORSO) <= set(names):
+        return np.full(len(points), np.nan, np.float32)
+    first, second = (names.index(name) for name in TORSO)
+    length = np.linalg.norm(points[:, first] - points[:, second], axis=-1)
+    there = labelled[:, first] & labelled[:, second] & (length > 1)
+    return np.where(there, length, np.nan).astype(np.float32)
 
 
 STAGE = Stage(

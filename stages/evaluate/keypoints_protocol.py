@@ -11,7 +11,7 @@ from stages.errors import InputError
 from stages.evaluate.keypoints import METHODS, STAGE
 from stages.evaluate.landmarked import Pictures, choose_items
 from stages.evaluate.measure import Measurement, Report, Show, about, evaluate, run_params
-from stages.evaluate.skeleton_metrics import PCK_THRESHOLDS, average_error, pck, pcp
+from stages.evaluate.skeleton_metrics import PCK_THRESHOLDS, average_error, pck, pcp, torso_pck
 from stages.evaluate.tables import Row, Table, to_json
 from stages.stage import Arrays, params_from_json
 from stages.store.workspace import Artefact, Workspace, category_of
@@ -19,7 +19,7 @@ from stages.train.run import Run
 
 SIGMA = 4.0  # pixels of 240 x 320, where there are no annotators
 CONSTANT = "mean of the training"
-_NAMES = ("told", "truth", "labelled", "visible", "sigma", "length")
+_NAMES = ("told", "truth", "labelled", "visible", "sigma", "length", "torso")
 
 
 def evaluate_keypoints(
@@ -31,8 +31,8 @@ def evaluate_keypoints(
     Raises InputError when the run has no best checkpoint, or there is nothing to measure it on.
     """
     ids = choose_items(workspace, run, pictures)
-    params = run_params(run, [pictures.marks])
-    source = {"run": str(run.folder), "device": device, **pictures.folders()}
+    params = run_params(run, [pictures.marks], pictures.others)
+    source = pictures.source(run, device)
     what = Measurement(STAGE, params, dict.fromkeys(ids, source), pictures.variant)
 
     def tell(results: Artefact) -> tuple[tuple[Table, ...], dict[str, Any]]:
@@ -116,6 +116,11 @@ def _measured(
         row(f"PCK@{t:g}", lambda a, one, t=t: pck(a, one["length"], t))  # type: ignore[misc]
         for t in PCK_THRESHOLDS
     ]
+    if any(np.isfinite(stacked[category]["torso"]).any() for category in away):
+        pcks += [
+            row(f"PCK@{t:g} torso", lambda a, one, t=t: torso_pck(a, one["torso"], t))  # type: ignore[misc]
+            for t in PCK_THRESHOLDS
+        ]
     return [
         *pcks,
         row("mean distance (px)", lambda a, one: float(np.nanmean(a))),

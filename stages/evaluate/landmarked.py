@@ -17,12 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stages.engine.status import require_fresh
-from stages.errors import InputError, UsageError
+from stages.errors import CrossdimError, InputError, UsageError
 from stages.evaluate.answers import network
 from stages.evaluate.measure import usable
 from stages.store.shard import params_of
-from stages.store.workspace import Artefact, Workspace
+from stages.store.workspace import Artefact, Workspace, category_of
 from stages.train.run import Run, Trained, find_run, load_model
+from stages.viewpoints.categories import canonical
 
 SYSTEM = "interpreter"
 _BATCH = 64
@@ -34,25 +35,35 @@ class Pictures(NamedTuple):
 
     marks: Artefact  # of the stage landmarks, or keypoints
     views: Artefact | None
+    others: bool = False  # those of categories that the run does not know (figure 9)
 
     @property
     def variant(self) -> str:
-        """The name of the landmarks, or `photos-NAME`."""
-        return self.marks.variant if self.views else f"photos-{self.marks.variant}"
+        """The name of the landmarks, or `photos-NAME`; `others-` before it where it is so."""
+        name = self.marks.variant if self.views else f"photos-{self.marks.variant}"
+        return f"others-{name}" if self.others else name
 
-    def folders(self) -> dict[str, str]:
-        """Where both are, as the source of an item has it."""
+    def source(self, run: Run, device: str) -> dict[str, Any]:
+        """The source of every item, as `read_pictures` and `network` have it."""
         return {
+            "run": str(run.folder),
+            "device": device,
             "marks": str(self.marks.folder),
             "views": str(self.views.folder if self.views else ""),
+            "others": self.others,
         }
 
 
 def choose_pictures(
-    workspace: Workspace, landmarks: Sequence[str], photos: Sequence[str], run: Run
+    workspace: Workspace,
+    landmarks: Sequence[str],
+    photos: Sequence[str],
+    run: Run,
+    others: bool = False,
 ) -> list[Pictures]:
-    """The named landmarks and photos; without any the landmarks that the run was trained on.
+    """The named landmarks and photos; without any those that the run was trained on.
 
+    `others`: of them what is of categories that the run does not know.
     Raises InputError for those that are not there, UsageError for a run that looks at no pictures.
     """
     record = run.record()
@@ -61,16 +72,18 @@ def choose_pictures(
             f"run {run.name} is of step interpret: it looks at no pictures",
             "name a run of step keypoints or joint with --run",
         )
-    own = record["data"]["variants"].get("landmarks")
-    names = list(landmarks) or ([own] if own and not photos else [])
+    own = record["data"]["variants"]
+    names, photos = list(landmarks), list(photos)
     if not names and not photos:
-        raise InputError("the run was trained on photos", "name some with --photos")
+        names = [own["landmarks"]] if "landmarks" in own else []
+        photos = [own["keypoints"]] if "keypoints" in own else []
     chosen = []
     for name in names:
         marks = _named(workspace, "landmarks", name, _MAKE)
-        chosen.append(Pictures(marks, _views_of(workspace, marks)))
+        chosen.append(Pictures(marks, _views_of(workspace, marks), others))
     hint = "run: crossdim keypoints import"
-    return [*chosen, *(Pictures(_named(workspace, "keypoints", n, hint), None) for n in photos)]
+    found = (_named(workspace, "keypoints", name, hint) for name in photos)
+    return [*chosen, *(Pictures(marks, None, others) for marks in found)]
 
 
 def _named(workspace: Workspace, stage: str, name: str, hint: str) -> Artefact:
@@ -85,27 +98,57 @@ def _views_of(workspace: Workspace, marks: Artefact) -> Artefact:
     key = marks.index.key
     name = params_of(key)["views"] if key else ""
     there = [a for a in workspace.artefacts("views") if not name or a.variant == name]
+    if len(there) > 1:  # made when there were no others
+        there = [a for a in there if _same_cameras(a, marks)]
     if len(there) != 1:
         raise InputError(f"the views of {marks.name} are not there, or not alone", _MAKE)
     return there[0]
 
 
+def _same_cameras(views: Artefact, marks: Artefact) -> bool:
+    """Whether the first item of the landmarks has these views."""
+    item = next(iter(sorted(marks.index.items())), "")
+    if item not in views.index.items():
+        return False
+    first, second = (a.read(item, ("extrinsics",))["extrinsics"] for a in (views, marks))
+    return np.array_equal(first, second)
+
+
 def choose_items(workspace: Workspace, run: Run, pictures: Pictures) -> list[str]:
-    """The items that the run is measured on; InputError when there are none, or they are stale."""
-    record = run.record()
-    ids = usable(record, pictures.marks)
+    """The items that the run is measured on; InputError when there are none, or they are stale.
+
+    UsageError when all are of categories that the run does not know, unless it is to be so.
+    """
+    ids = usable(run.record(), pictures.marks, pictures.others)
     if not ids:
-        raise InputError(
-            f"{pictures.marks.name} has no {', '.join(record['data']['categories'])} that "
-            f"{run.name} has not learnt from",
-            "measure on the category that the run was trained on",
-        )
+        raise _nothing(run, pictures)
     require_fresh(workspace, pictures.marks, ids)
     return ids
 
 
+def _nothing(run: Run, pictures: Pictures) -> CrossdimError:
+    """Why there is nothing to measure on."""
+    known = run.record()["data"]["categories"]
+    there = sorted({category_of(item) for item in pictures.marks.index.items()})
+    name = pictures.marks.name
+    if pictures.others:
+        return InputError(
+            f"{name} has no other categories than {run.name}", "leave out --cross-category"
+        )
+    if there and not {canonical(c) for c in there} & {canonical(c) for c in known}:
+        return UsageError(
+            f"{name} shows {', '.join(there)}, run {run.name} knows {', '.join(known)}",
+            "add --cross-category to see what it makes of them",
+        )
+    return InputError(
+        f"{name} has no {', '.join(known)} that {run.name} has not learnt from",
+        "measure on the category that the run was trained on",
+    )
+
+
 @lru_cache(maxsize=8)
-def _open(folder: str) -> Artefact:
+def opened(folder: str) -> Artefact:
+    """The artefact in a folder, opened once a process."""
     path = Path(folder)
     return Artefact(path, path.parent.name, path.name)
 
@@ -116,19 +159,20 @@ def read_pictures(source: Any, item: str, trained: Trained) -> dict[str, Any]:
     """
     from stages.skeletons.naming import columns
     from stages.skeletons.template import TO_CANONICAL
-    from stages.systems.interpreter.data import framed, prepared
+    from stages.systems.interpreter.data import convention_told, framed, prepared
     from stages.systems.interpreter.model import template_of
 
-    arrays = dict(_open(source["marks"]).read(item))
+    arrays = dict(opened(source["marks"]).read(item))
     if source["views"]:
-        arrays["rgb"] = _open(source["views"]).read(item, ("rgb",))["rgb"]
+        arrays["rgb"] = opened(source["views"]).read(item, ("rgb",))["rgb"]
     else:
         arrays.update({n: arrays[n][None] for n in ("rgb", "keypoints", "visible", "sigma")})
     template, params = template_of(trained.params), trained.params
-    found: dict[str, Any] = dict(prepared(item, arrays, template, params))
+    others = source["others"]
+    found: dict[str, Any] = dict(prepared(item, arrays, template, params, others))
     names = [bytes(name).decode() for name in arrays["keypoint_names"]]
-    convention = np.bytes_(arrays.get("convention", b"keypoint5")).rstrip(b"\0").decode()
-    column = columns(item, template, convention, names)
+    convention = convention_told(arrays, template)
+    column = columns(item, template, convention, names, others)
     found["visible"] = (arrays["visible"][:, column] > 0) & (column >= 0)
     if "sigma" in arrays:
         factor = float(framed(arrays["rgb"], params.height)[1][0].mean())

@@ -44,41 +44,51 @@ class RunParams:
     inputs: tuple[str, ...] = ()  # what it is measured on, as of `input_print`
 
 
-def run_params(run: Run, inputs: Sequence[Artefact]) -> RunParams:
-    """The parameters of results of a run as it is now; InputError without a best checkpoint."""
+def run_params(run: Run, inputs: Sequence[Artefact], others: bool = False) -> RunParams:
+    """The parameters of results of a run as it is now; InputError without a best checkpoint.
+
+    `others`: on categories that the run does not know.
+    """
     record = run.record()
-    prints = tuple(input_print(record, artefact) for artefact in inputs)
+    prints = tuple(input_print(record, artefact, others) for artefact in inputs)
     name = f"{run.system}-{run.name}"
     return RunParams(name, run.best()["sha256"], record["data"]["fingerprint"], prints)
 
 
-def usable(record: Mapping[str, Any], artefact: Artefact) -> list[str]:
-    """The items of an artefact that a run can be measured on: of photos, which it has never seen,
-    those of its categories, else its test shapes."""
+def usable(record: Mapping[str, Any], artefact: Artefact, others: bool = False) -> list[str]:
+    """The items of an artefact that a run can be measured on: of photos and landmarks those of its
+    categories that it has not learnt from, else its test shapes. `others`: all of other categories.
+    """
     items = artefact.index.items()
-    if artefact.stage == "keypoints":
-        known = {canonical(category) for category in record["data"]["categories"]}
-        return sorted(item for item in items if canonical(category_of(item)) in known)
-    if artefact.stage == "landmarks":  # also shapes of its category that it has never seen
-        known = {canonical(category) for category in record["data"]["categories"]}
-        seen = {*record["data"]["ids"]["train"], *record["data"]["ids"]["val"]}
-        fits = (item for item in items if canonical(category_of(item)) in known)
-        return sorted(item for item in fits if item not in seen)
+    known = {canonical(category) for category in record["data"]["categories"]}
+    if others:
+        return sorted(item for item in items if canonical(category_of(item)) not in known)
+    seen = {*record["data"]["ids"]["train"], *record["data"]["ids"]["val"]}
+    fits = sorted(item for item in items if canonical(category_of(item)) in known)
+    if artefact.stage == "keypoints" and artefact.variant != record["data"]["variants"].get(
+        "keypoints"
+    ):
+        return fits  # the names of photos in other data sets mean nothing
+    if artefact.stage in ("keypoints", "landmarks"):  # also what it has never seen
+        return [item for item in fits if item not in seen]
     return sorted(item for item in record["data"]["ids"]["test"] if item in items)
 
 
-def input_print(record: Mapping[str, Any], artefact: Artefact) -> str:
-    """`stage/variant digest`: the artefact, and what it holds of `usable` items."""
+def input_print(record: Mapping[str, Any], artefact: Artefact, others: bool = False) -> str:
+    """`stage/variant digest`, or with ` others` behind it: the artefact, and what it holds of
+    `usable` items."""
     items = artefact.index.items()
-    prints = [[item, items[item].fingerprint] for item in usable(record, artefact)]
-    return f"{artefact.name} {digest(canonical_json(prints).encode())}"
+    prints = [[item, items[item].fingerprint] for item in usable(record, artefact, others)]
+    found = f"{artefact.name} {digest(canonical_json(prints).encode())}"
+    return f"{found} others" if others else found
 
 
 def changed_input(workspace: Workspace, record: Mapping[str, Any], inputs: Sequence[str]) -> str:
     """The first of these inputs that is not as it was, "" when all are."""
     for known in inputs:
         stage, _, variant = known.partition(" ")[0].rpartition("/")
-        if input_print(record, workspace.artefact(stage, variant)) != known:
+        others = known.endswith(" others")
+        if input_print(record, workspace.artefact(stage, variant), others) != known:
             return f"{stage}/{variant}"
     return ""
 

@@ -66,7 +66,11 @@ def process(item: Item, params: RunParams, rng: np.random.Generator) -> Arrays:
     for one in told:
         away = np.linalg.norm(one["projected"] - pixels, axis=-1)
         rows["reprojection"].append(
-            np.where(labelled, away, 0).sum(1) / np.maximum(labelled.sum(1), 1)
+            np.where(
+                labelled.any(1),
+                np.where(labelled, away, 0).sum(1) / np.maximum(labelled.sum(1), 1),
+                np.nan,
+            )
         )
         rows["azimuth_deg"].append(azimuth_deg(one["rotation"]))
     for name in ("reprojection", "azimuth_deg"):

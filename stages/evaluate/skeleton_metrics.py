@@ -34,6 +34,12 @@ def pck(distance: np.ndarray, length: np.ndarray, threshold: float) -> float:
     return float((relative[np.isfinite(distance)] <= threshold).mean())
 
 
+def torso_pck(distance: np.ndarray, torso: np.ndarray, threshold: float) -> float:
+    """`pck` in lengths of the torso (S,), of those samples of which it is known (FLIC)."""
+    known = np.isfinite(torso) & np.isfinite(distance).any(1)
+    return pck(distance[known], torso[known], threshold) if known.any() else np.nan
+
+
 def pcp(distance: np.ndarray, sigma: np.ndarray) -> float:
     """Share of labelled keypoints (S, N) within 1.5 deviations of the annotators (S, N).
 

@@ -51,19 +51,10 @@ def evaluate_skeleton(
 
     Raises UsageError for a run of another step or for photos, whose 3D truth nobody knows.
     """
-    record = run.record()
-    if record["params"]["step"] != "joint":
-        raise UsageError(
-            f"run {run.name} is of step {record['params']['step']}: it tells no skeletons",
-            "name a run of step joint or interpret with --run",
-        )
-    if pictures.views is None:
-        raise UsageError(
-            f"{pictures.marks.name} has no 3D truth", "measure keypoints: crossdim eval keypoints"
-        )
+    require_joint(run, pictures)
     ids = choose_items(workspace, run, pictures)
-    params = run_params(run, [pictures.marks])
-    source = {"run": str(run.folder), "device": device, **pictures.folders()}
+    params = run_params(run, [pictures.marks], pictures.others)
+    source = pictures.source(run, device)
     what = Measurement(skeleton.STAGE, params, dict.fromkeys(ids, source), pictures.variant)
 
     def tell(results: Artefact) -> tuple[tuple[Table, ...], dict[str, Any]]:
@@ -78,6 +69,20 @@ def evaluate_skeleton(
     return evaluate(workspace, what, dry_run, show, tell)
 
 
+def require_joint(run: Run, pictures: Pictures) -> None:
+    """UsageError unless the run is of step joint, and the pictures are rendered."""
+    record = run.record()
+    if record["params"]["step"] != "joint":
+        raise UsageError(
+            f"run {run.name} is of step {record['params']['step']}: it tells no skeletons",
+            "name a run of step joint or interpret with --run",
+        )
+    if pictures.views is None:
+        raise UsageError(
+            f"{pictures.marks.name} has no 3D truth", "measure keypoints: crossdim eval keypoints"
+        )
+
+
 def skeleton_tables(results: Artefact, ids: Sequence[str]) -> tuple[Table, ...]:
     """Structure, viewpoint and AVP; a column a category, rows of the methods."""
     names = tuple(name for name in skeleton.SPEC if name not in ("alpha", "rotation"))
@@ -86,33 +91,14 @@ def skeleton_tables(results: Artefact, ids: Sequence[str]) -> tuple[Table, ...]:
         parts = [results.read(item, names) for item in ids if category_of(item) == category]
         stacked[category] = {name: np.concatenate([p[name] for p in parts]) for name in names}
 
+    told = skeleton.METHODS[:-1]
+
     def rows(methods: Sequence[str], what: str, of: Callable[[Arrays, int], float]) -> list[Row]:
         return [
             (f"{method}: {what}", {c: of(a, m) for c, a in stacked.items()})
             for m, method in enumerate(methods)
         ]
 
-    told = skeleton.METHODS[:-1]
-    structure: list[Row] = []
-    for name, title in (("rmse", "RMSE"), ("aligned_rmse", "aligned RMSE")):
-        structure += rows(
-            skeleton.METHODS,
-            f"mean {title}",
-            lambda a, m, n=name: float(np.nanmean(a[n][:, m])),  # type: ignore[misc]
-        )
-        structure += rows(
-            skeleton.METHODS,
-            f"average recall of {title}",
-            lambda a, m, n=name: average_recall(a[n][:, m], RMSE_THRESHOLDS),  # type: ignore[misc]
-        )
-    structure += rows(
-        skeleton.METHODS,
-        f"recall at RMSE {AT_RMSE:g}",
-        lambda a, m: float(recall(a["rmse"][:, m], np.array([AT_RMSE]))[0]),
-    )
-    structure += rows(
-        told, "reprojection (px)", lambda a, m: float(np.nanmean(a["reprojection"][:, m]))
-    )
     view = rows(told, "median azimuth error (deg)", lambda a, m: float(np.median(_away(a, m))))
     view += rows(
         told,
@@ -126,10 +112,46 @@ def skeleton_tables(results: Artefact, ids: Sequence[str]) -> tuple[Table, ...]:
         for row in rows(told, f"AVP, {count} views", lambda a, m, n=count: _avp(a, m, n))  # type: ignore[misc]
     ]
     return (
-        Table("structure", "3D structure", tuple(structure)),
+        *_structure(stacked),
         Table("viewpoint", "viewpoint", tuple(view)),
         Table("avp", "viewpoint precision, given detections", tuple(avp)),
     )
+
+
+def _structure(stacked: Mapping[str, Arrays]) -> tuple[Table, ...]:
+    """The table of 3D errors and reprojection; none where no keypoint is known.
+
+    Of another category than the run's are known those of the same names, perhaps none.
+    """
+    known = {c: a for c, a in stacked.items() if np.isfinite(a["rmse"]).any()}
+
+    def rows(name: str, what: str, of: Callable[[np.ndarray], float]) -> list[Row]:
+        methods = [
+            (m, method)
+            for m, method in enumerate(skeleton.METHODS)
+            if all(np.isfinite(arrays[name][:, m]).any() for arrays in known.values())
+        ]
+        return [
+            (f"{method}: {what}", {c: of(a[name][:, m]) for c, a in known.items()})
+            for m, method in methods
+        ]
+
+    def mean(errors: np.ndarray) -> float:
+        return float(np.nanmean(errors))
+
+    structure: list[Row] = []
+    for name, title in (("rmse", "RMSE"), ("aligned_rmse", "aligned RMSE")):
+        structure += rows(name, f"mean {title}", mean)
+        structure += rows(
+            name, f"average recall of {title}", lambda e: average_recall(e, RMSE_THRESHOLDS)
+        )
+    structure += rows(
+        "rmse",
+        f"recall at RMSE {AT_RMSE:g}",
+        lambda e: float(recall(e, np.array([AT_RMSE]))[0]),
+    )
+    structure += rows("reprojection", "reprojection (px)", mean)
+    return (Table("structure", "3D structure", tuple(structure)),) if known else ()
 
 
 def _away(arrays: Arrays, method: int) -> np.ndarray:

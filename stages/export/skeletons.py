@@ -20,9 +20,8 @@ from stages.evaluate.landmarked import Pictures, choose_items, network_before, s
 from stages.geometry.mesh import Mesh
 from stages.photos.annotated import LISTING
 from stages.store.guarded import Refused, call_each
-from stages.store.workspace import Workspace, category_of
+from stages.store.workspace import Workspace
 from stages.train.run import Run
-from stages.viewpoints.categories import canonical
 
 SUFFIXES = (".json", ".obj", ".glb")
 _BALL, _STICK = 0.015, 0.006  # radii, in diagonals
@@ -58,28 +57,13 @@ def _read(path: str) -> np.ndarray:
 
 
 def read_views(
-    workspace: Workspace, run: Run, pictures: Pictures, count: int, cross: bool
+    workspace: Workspace, run: Run, pictures: Pictures, count: int
 ) -> list[tuple[str, np.ndarray]]:
-    """The first view of `count` items that the run has not learnt from.
-
-    Only of its own category, unless `cross`, when all other categories are shown.
-    """
-    own = {canonical(category) for category in run.record()["data"]["categories"]}
-    ids = sorted(pictures.marks.index.items())
-    fits = [item for item in ids if canonical(category_of(item)) in own]
-    if cross:
-        fits = [item for item in ids if item not in fits]
-    elif not fits and ids:
-        there = ", ".join(sorted({category_of(item) for item in ids}))
-        raise UsageError(
-            f"{pictures.marks.name} shows {there}, run {run.name} knows {', '.join(sorted(own))}",
-            "add --cross-category to see what it makes of them",
-        )
-    else:
-        fits = choose_items(workspace, run, pictures)
+    """The first view of `count` items that the run has not learnt from."""
+    ids = choose_items(workspace, run, pictures)[:count]
     views = pictures.views or pictures.marks
-    rgb = [views.read(item, ("rgb",))["rgb"] for item in fits[:count]]
-    return [(item, one if one.ndim == 3 else one[0]) for item, one in zip(fits, rgb)]
+    rgb = [views.read(item, ("rgb",))["rgb"] for item in ids]
+    return [(item, one if one.ndim == 3 else one[0]) for item, one in zip(ids, rgb)]
 
 
 def show(run: Run, images: Sequence[tuple[str, np.ndarray]], device: str) -> list[Shown]:

@@ -16,6 +16,7 @@ from stages.errors import InputError
 from stages.skeletons.template import TO_CANONICAL, Template
 
 GENERATED = b"crossdim shapes generate"  # what the generator says as the source of its shapes
+_PHOTOS = ("keypoint5", "flic", "cub")
 _CLEAR = 0.05  # diagonals from the plane of symmetry: a point there has a side
 
 
@@ -27,10 +28,18 @@ def convention_of(source: bytes) -> str:
     return "generated" if source.startswith(GENERATED) else "objectnet3d"
 
 
-def columns(item: str, template: Template, convention: str, names: Sequence[str]) -> np.ndarray:
+def convention_of_photos(template: Template) -> str:
+    """Whose names the keypoints of annotated photos have: those that the template is made for."""
+    return next((name for name in _PHOTOS if name in template.sources), _PHOTOS[0])
+
+
+def columns(
+    item: str, template: Template, convention: str, names: Sequence[str], other: bool = False
+) -> np.ndarray:
     """(N,) rows of `names`, those of a source, that are the template's keypoints; -1 for none.
 
-    Raises InputError for a convention that the template does not know, and when none is found.
+    Raises InputError for a convention that the template does not know, and when none is found,
+    unless it is an item of an `other` category.
     """
     if convention not in template.sources:
         raise InputError(
@@ -39,7 +48,7 @@ def columns(item: str, template: Template, convention: str, names: Sequence[str]
         )
     known, place = template.sources[convention], {name: row for row, name in enumerate(names)}
     found = np.array([place.get(known.get(name, ""), -1) for name in template.keypoints])
-    if (found < 0).all():
+    if (found < 0).all() and not other:
         raise InputError(
             f"{item} has none of the keypoints of template {template.name}",
             f"it has: {', '.join(names[:6])}" if names else "it has no named keypoints",

@@ -50,7 +50,7 @@ __all__ = [
     "validate",
 ]
 # What the networks of step joint have in common with those of the other two.
-_OF_KEYPOINTS = ("height", "channels", "head", "refinement", "contrast", "hidden")
+_OF_KEYPOINTS = ("height", "channels", "head", "refinement", "fine", "contrast", "hidden")
 _OF_INTERPRET = ("interpreter", "sigma", "ranges", "template", "template_json")
 
 
@@ -75,9 +75,11 @@ def bind(params: Params, selection: Any, find: Any) -> tuple[Any, Params]:
         params, start = _with_parts(params, find)
 
     def bound_build(params: Params) -> torch.nn.Module:
-        model = build(params)
+        model: Any = build(params)
         if start:
             model.load_state_dict(start)
+            if params.anchor_weight > 0:
+                model.keep_interpreter()
         return model
 
     def bound_dataset(load: Any, ids: Any, params: Params) -> Any:

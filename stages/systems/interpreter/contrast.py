@@ -13,7 +13,6 @@ outside. The released code divides by 1 wherever the deviation is below 1, which
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 
 _MEAN = (129.67 / 255, 114.43 / 255, 107.26 / 255)  # of the released code
 _TAPS = 7
@@ -45,18 +44,19 @@ def normalised(images: torch.Tensor, least: float) -> torch.Tensor:
 
 def blurred(images: torch.Tensor, taps: torch.Tensor) -> torch.Tensor:
     """Weighted means of rows and columns; at the borders of those pixels that there are."""
-    count, channels, height, width = images.shape
-    weights = (taps / taps.sum()).to(images)
+    height, width = images.shape[-2:]
+    across, down = (_band(taps, size).to(images) for size in (width, height))
+    return down @ (images @ across.T)
+
+
+def _band(taps: torch.Tensor, size: int) -> torch.Tensor:
+    """(size, size): row i holds the weights of all pixels in the mean around pixel i.
+
+    One product with it is several times as fast as a convolution of one channel.
+    """
     reach = len(taps) // 2
-
-    def along(values: torch.Tensor, kernel: torch.Tensor, padding: tuple[int, int]) -> torch.Tensor:
-        return F.conv2d(values, kernel, padding=padding)
-
-    flat = images.reshape(count * channels, 1, height, width)
-    ones = torch.ones(1, 1, height, width).to(images)
-    for kernel, padding in (
-        (weights[None, None, :, None], (reach, 0)),
-        (weights[None, None, None, :], (0, reach)),
-    ):
-        flat = along(flat, kernel, padding) / along(ones, kernel, padding)
-    return flat.reshape(images.shape)
+    place = torch.arange(size)
+    away = place - place[:, None] + reach  # which tap, (size, size)
+    inside = (away >= 0) & (away < len(taps))
+    weights = torch.where(inside, taps.double()[away.clamp(0, len(taps) - 1)], 0)
+    return weights / weights.sum(1, keepdim=True)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from stages.errors import InputError
-from stages.skeletons.naming import columns, mirror, wrong_sides
+from stages.skeletons.naming import columns, convention_of_photos, mirror, wrong_sides
 from stages.skeletons.projection import HEIGHT, WIDTH, in_frame
 from stages.skeletons.template import Template
 from stages.systems.interpreter.model import template_of
@@ -83,17 +83,23 @@ class Pictures:
 
 
 def prepared(
-    item: str, arrays: Mapping[str, np.ndarray], template: Template, params: Params
+    item: str,
+    arrays: Mapping[str, np.ndarray],
+    template: Template,
+    params: Params,
+    other: bool = False,
 ) -> dict[str, torch.Tensor]:
     """The pictures of an item as the network sees them, and the keypoints of the template.
+
+    Of an item of an `other` category those that have the same names, if any.
 
     image (V, 3, h, w) uint8; keypoints (V, N, 2) pixels of 240 x 320, 0 where not known; known
     (V, N): there is such a point, and it is annotated or, of rendered views, may be hidden; of
     rendered views turned (V, N, 3): 3D keypoints in the camera's axes, from the shape's centre.
     """
     names = [bytes(name).decode() for name in arrays["keypoint_names"]]
-    convention = np.bytes_(arrays.get("convention", b"keypoint5")).rstrip(b"\0").decode()
-    column = columns(item, template, convention, names)  # (N,) -1 where there is none
+    convention = convention_told(arrays, template)
+    column = columns(item, template, convention, names, other)  # (N,) -1 where there is none
     if "shape_points" in arrays and (
         wrong := wrong_sides(template, arrays["shape_points"], column)
     ):
@@ -116,6 +122,13 @@ def prepared(
         turned = arrays["points"][:, column] - arrays["extrinsics"][:, None, :, 3]
         found["turned"] = torch.from_numpy(turned.astype(np.float32))
     return found
+
+
+def convention_told(arrays: Mapping[str, np.ndarray], template: Template) -> str:
+    """Whose names the keypoints of an item have."""
+    if "convention" not in arrays:  # a photo
+        return convention_of_photos(template)
+    return np.bytes_(arrays["convention"]).rstrip(b"\0").decode()
 
 
 def framed(rgb: np.ndarray, height: int) -> tuple[torch.Tensor, np.ndarray]:
@@ -159,15 +172,18 @@ def augmented(
     def spread(*shape: int) -> torch.Tensor:  # -1 to 1
         return 2 * torch.rand(shape, generator=generator) - 1
 
-    zoom = torch.exp(math.log(params.zoom) * spread(count))
+    zoom = torch.exp(math.log(params.zoom) * spread(count, 1)).expand(-1, 2)
     shift = params.shift * WIDTH * spread(count, 2)
     partner = mirror(template.bases[0]) if params.flip else None
     chosen = torch.zeros(count, dtype=torch.bool)
     if partner is not None:
         chosen = torch.rand(count, generator=generator) < 0.5
         batch = _mirrored(batch, chosen, torch.tensor(partner))
+    if params.stretch > 1:  # other proportions than those of the shapes there are
+        higher = torch.exp(math.log(params.stretch) / 2 * spread(count, 1))
+        zoom = zoom * torch.cat([1 / higher, higher], 1)
     image, keypoints = batch["image"], batch["keypoints"]
-    if params.zoom > 1 or params.shift > 0:
+    if max(params.zoom, params.stretch) > 1 or params.shift > 0:
         image, keypoints = _moved(image, keypoints, zoom, shift)
     if params.jitter > 0:
         image = tint(image, params.jitter, generator)
@@ -195,11 +211,11 @@ def _mirrored(batch: Batch, chosen: torch.Tensor, partner: torch.Tensor) -> Batc
 def _moved(
     image: torch.Tensor, keypoints: torch.Tensor, zoom: torch.Tensor, shift: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures enlarged about their middle by `zoom` (B,), then moved by `shift` (B, 2) pixels."""
+    """Pictures enlarged about their middle by `zoom`, then moved by `shift` pixels, (B, 2)."""
     middle = torch.tensor([WIDTH / 2, HEIGHT / 2])
-    moved = (keypoints - middle) * zoom[:, None, None] + middle + shift[:, None]
+    moved = (keypoints - middle) * zoom[:, None] + middle + shift[:, None]
     theta = torch.zeros(len(zoom), 2, 3)  # from output to input, both -1 to 1
-    theta[:, 0, 0] = theta[:, 1, 1] = 1 / zoom
-    theta[:, :, 2] = -shift / middle / zoom[:, None]
+    theta[:, 0, 0], theta[:, 1, 1] = (1 / zoom).unbind(1)
+    theta[:, :, 2] = -shift / middle / zoom
     grid = F.affine_grid(theta, list(image.shape), align_corners=False)
     return F.grid_sample(image, grid, padding_mode="border", align_corners=False), moved

@@ -24,15 +24,19 @@ def draw(keypoints: torch.Tensor, present: torch.Tensor, sigma: float) -> torch.
 
     What is drawn on the fly rather than stored: a map is the product of a row and a column.
     """
-    device, kind = keypoints.device, keypoints.dtype
-    cells = keypoints / CELL - 0.5  # (B, N, 2)
+    return bells(keypoints / CELL - 0.5, ROWS, COLUMNS, sigma) * present[..., None, None].to(
+        keypoints
+    )
+
+
+def bells(cells: torch.Tensor, rows: int, columns: int, sigma: float) -> torch.Tensor:
+    """(B, N, rows, columns) Gaussians of height 1 around places (B, N, 2): column, row."""
 
     def bell(axis: int, count: int) -> torch.Tensor:  # (B, N, count)
-        away = torch.arange(count, device=device, dtype=kind) - cells[..., axis, None]
+        away = torch.arange(count).to(cells) - cells[..., axis, None]
         return torch.exp(-(away**2) / (2 * sigma**2))
 
-    column, row = bell(0, COLUMNS), bell(1, ROWS) * present[..., None].to(kind)
-    return row[..., :, None] * column[..., None, :]
+    return bell(1, rows)[..., :, None] * bell(0, columns)[..., None, :]
 
 
 def salt_and_pepper(
@@ -75,11 +79,17 @@ def refined_peaks(maps: torch.Tensor) -> torch.Tensor:
 
     Finer than a cell; what is below 0 has no mass, what lies beyond the edge neither.
     """
+    return (centres_of_mass(maps) + 0.5) * CELL
+
+
+def centres_of_mass(maps: torch.Tensor) -> torch.Tensor:
+    """(B, N, 2) column and row, in cells, as `refined_peaks`, of maps (B, N, rows, columns)."""
+    columns = maps.shape[-1]
     index = maps.flatten(-2).max(-1).indices  # (B, N)
-    row, column = index // COLUMNS, index % COLUMNS
-    mass = torch.nn.functional.pad(maps.clamp(min=0), (1, 1, 1, 1))  # (B, N, 42, 32)
+    row, column = index // columns, index % columns
+    mass = torch.nn.functional.pad(maps.clamp(min=0), (1, 1, 1, 1))
     offsets = torch.arange(3, device=maps.device)
-    at = ((row[..., None] + offsets)[..., :, None] * (COLUMNS + 2)) + (
+    at = ((row[..., None] + offsets)[..., :, None] * (columns + 2)) + (
         (column[..., None] + offsets)[..., None, :]
     )  # (B, N, 3, 3)
     window = mass.flatten(-2).gather(-1, at.flatten(-2)).reshape(at.shape)
@@ -87,7 +97,7 @@ def refined_peaks(maps: torch.Tensor) -> torch.Tensor:
     step = (offsets - 1).to(maps)
     right = (window.sum(-2) * step).sum(-1) / total  # (B, N)
     down = (window.sum(-1) * step).sum(-1) / total
-    return _centres(index, maps) + CELL * torch.stack([right, down], -1)
+    return torch.stack([column, row], -1).to(maps) + torch.stack([right, down], -1)
 
 
 def smoothed(maps: torch.Tensor, sigma: float) -> torch.Tensor:

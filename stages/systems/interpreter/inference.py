@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from stages.systems.interpreter.fine import refined
 from stages.systems.interpreter.heatmaps import CELL, draw, refined_peaks, salt_and_pepper
 from stages.systems.interpreter.objective import interpret_loss, parts_of
 from stages.systems.interpreter.params import Params
@@ -28,10 +29,13 @@ def validate(model: Any, batch: dict[str, Any], params: Params) -> Scores:
     if params.step == "interpret":
         return _validate_skeletons(model, batch, params)
     told = model(batch["image"])
-    found = {"keypoint_px": _distance(refined_peaks(told["heatmaps"].float()), batch)}
+    coarse = refined_peaks(told["heatmaps"].float())
+    last = _looked_again(model, batch["image"], coarse, params)
+    found = {"keypoint_px": _distance(last, batch)}
     if params.step == "keypoints":
         rough = _distance(refined_peaks(told["rough"].float()), batch)
-        return {"error": found["keypoint_px"], "rough_px": rough}
+        more = {"coarse_px": _distance(coarse, batch)} if params.fine else {}
+        return {"error": found["keypoint_px"], "rough_px": rough, **more}
     structure = parts_of(model).projection(told["vector"].float())
     found["error"] = _distance(structure.keypoints, batch)
     if "turned" in batch:  # the truth in 3D, where pictures are rendered
@@ -39,6 +43,13 @@ def validate(model: Any, batch: dict[str, Any], params: Params) -> Scores:
         error = rmse(structure.turned, batch["turned"])
         found["rmse"] = torch.where(whole, error, torch.zeros_like(error))
     return found
+
+
+def _looked_again(
+    model: Any, images: torch.Tensor, coarse: torch.Tensor, params: Params
+) -> torch.Tensor:
+    """(B, N, 2) keypoints after the fine level, if there is one."""
+    return refined(parts_of(model).fine(images, coarse), coarse) if params.fine else coarse
 
 
 def _validate_skeletons(model: Any, batch: dict[str, Any], params: Params) -> Scores:
@@ -74,14 +85,16 @@ def _distance(pixels: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
 def predict(model: Any, images: torch.Tensor, params: Params) -> dict[str, torch.Tensor]:
     """What the step's network says of pictures (B, 3, h, w), 0 to 1, h x w as in `params`.
 
-    heatmaps, rough (B, N, 40, 30); keypoints (B, N, 2) pixels of 240 x 320, at the peaks;
-    confidence (B, N), their heights; of a joint network also vector (B, K + 9) and what
-    `parameters.Structure` holds, its keypoints as `projected`.
+    heatmaps, rough (B, N, 40, 30); coarse (B, N, 2) pixels of 240 x 320, at the peaks; keypoints
+    (B, N, 2), the same, or what the fine level says; confidence (B, N), heights of the peaks; of a
+    joint network also vector (B, K + 9) and what `parameters.Structure` holds, its keypoints as
+    `projected`.
     """
     with torch.no_grad():
         told = {name: value.float() for name, value in model(images).items()}
         maps = told["heatmaps"]
-        told["keypoints"] = refined_peaks(maps)
+        told["coarse"] = refined_peaks(maps)
+        told["keypoints"] = _looked_again(model, images, told["coarse"], params)
         told["confidence"] = maps.flatten(-2).amax(-1)
         if "vector" in told:
             structure = parts_of(model).projection(told["vector"])._asdict()

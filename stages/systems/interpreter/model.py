@@ -15,6 +15,7 @@ from torch import nn
 
 from stages.skeletons.template import Template, parse
 from stages.systems.interpreter.contrast import normalised, pyramid
+from stages.systems.interpreter.fine import FineLevel
 from stages.systems.interpreter.heatmaps import rescaled
 from stages.systems.interpreter.parameters import Projection, size_of
 from stages.systems.interpreter.params import MAP, Params
@@ -76,7 +77,7 @@ class FullyConnected(nn.Module):
 
 
 class Network(nn.Module):
-    """What one step needs: the estimator with its refinement, the interpreter, or both.
+    """What one step needs: the estimator with refinement and fine level, the interpreter, or both.
 
     `forward` gives, of pictures, `rough` and `heatmaps` (B, N, 40, 30), and where there is an
     interpreter the scaled `vector` (B, K + 9); in step interpret it is given heatmaps.
@@ -94,6 +95,7 @@ class Network(nn.Module):
             self.refinement = (
                 FullyConnected((cells, *params.refinement, cells)) if params.refinement else None
             )
+            self.fine = FineLevel(count, params.fine, params.contrast) if params.fine else None
         if params.step != "keypoints":
             widths = (cells, *params.interpreter, size_of(self.template))
             self.interpreter = FullyConnected(widths)
@@ -114,6 +116,23 @@ class Network(nn.Module):
     def interpret(self, maps: torch.Tensor) -> torch.Tensor:
         """(B, K + 9) vectors of heatmaps as they are drawn."""
         return self.interpreter(maps.flatten(1))
+
+    def keep_interpreter(self) -> None:
+        """Keep the interpreter as it is now, for `interpret_as_kept`; no checkpoint holds it."""
+        for name, weight in self.interpreter.named_parameters():
+            kept = weight.detach().clone()
+            self.register_buffer(_kept(name), kept, persistent=False)
+
+    def interpret_as_kept(self, maps: torch.Tensor) -> torch.Tensor:
+        """(B, K + 9) vectors of estimated heatmaps by the interpreter that was kept."""
+        names = [name for name, _ in self.interpreter.named_parameters()]
+        weights = {name: self.get_buffer(_kept(name)) for name in names}
+        inputs = rescaled(maps.float(), self.sigma).flatten(1)
+        return torch.func.functional_call(self.interpreter, weights, inputs)
+
+
+def _kept(name: str) -> str:
+    return "kept_" + name.replace(".", "_")
 
 
 def template_of(params: Params) -> Template:

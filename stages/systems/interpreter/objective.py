@@ -13,11 +13,14 @@ import torch
 import torch.nn.functional as F
 
 from stages.skeletons.sampling import sample
+from stages.systems.interpreter.fine import around, fine_loss
 from stages.systems.interpreter.heatmaps import CELL, draw, salt_and_pepper
 from stages.systems.interpreter.params import Params
+from stages.systems.interpreter.structures import unit_shape
 
 Losses = dict[str, torch.Tensor]
 _TURN = 2.0  # cells: where the loss of projected keypoints turns linear
+_APART = 0.1  # diagonals: how far structures are apart at an anchor loss of 1
 
 
 def losses(model: Any, batch: dict[str, Any], params: Params, context: Any) -> Losses:
@@ -30,9 +33,17 @@ def losses(model: Any, batch: dict[str, Any], params: Params, context: Any) -> L
         return {"loss": interpret_loss(model, model(maps)["vector"], batch)}
     told = model(batch["image"])
     heatmaps = heatmap_loss(told, batch, params.sigma)
+    if params.fine:
+        heatmaps["fine"] = _fine(model, batch, context.generator)
     if params.step == "keypoints":
         return {"loss": sum(heatmaps.values(), torch.zeros(())), **heatmaps}
     return _joint(model, told, batch, heatmaps, params, context)
+
+
+def _fine(model: Any, batch: dict[str, Any], generator: torch.Generator) -> torch.Tensor:
+    places = around(batch["keypoints"], generator)
+    maps = parts_of(model).fine(batch["image"], places)
+    return fine_loss(maps, places, batch["keypoints"], batch["known"] & batch["present"])
 
 
 def heatmap_loss(told: dict[str, torch.Tensor], batch: dict[str, Any], sigma: float) -> Losses:
@@ -68,6 +79,17 @@ def reprojection_loss(pixels: torch.Tensor, batch: dict[str, Any]) -> torch.Tens
     return (each * labelled).sum() / labelled.sum().clamp(min=1)
 
 
+def anchor_loss(points: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """Mean squared distance of skeletons (B, N, 3) from those told before, in tenths of diagonals.
+
+    Of `unit_shape`s: proportions are held, not the scale, which trades against the focal length.
+    Keypoints in the picture do not tell depth. Without this the structure drifts to whatever
+    reprojects best on the pictures of training, and on other shapes is worse than before.
+    """
+    away = (unit_shape(points) - unit_shape(before)) / _APART
+    return (away**2).sum(-1).mean()
+
+
 def _joint(
     model: Any,
     told: dict[str, torch.Tensor],
@@ -77,10 +99,16 @@ def _joint(
     context: Any,
 ) -> Losses:
     parts = parts_of(model)
-    pixels = parts.projection(told["vector"].float()).keypoints
+    structure = parts.projection(told["vector"].float())
+    pixels = structure.keypoints
     found = {"reprojection": reprojection_loss(pixels, batch), **heatmaps}
     loss = params.reprojection_weight * found["reprojection"]
     loss = loss + params.heatmap_weight * sum(heatmaps.values(), torch.zeros(()))
+    if params.anchor_weight > 0:
+        with torch.no_grad():
+            before = parts.projection(parts.interpret_as_kept(told["heatmaps"])).points
+        found["anchor"] = anchor_loss(structure.points, before)
+        loss = loss + params.anchor_weight * found["anchor"]
     if params.synthetic_weight > 0:
         synthetic = _skeletons(parts, params, pixels, context.generator)
         maps = draw(synthetic["keypoints"], synthetic["visible"], params.sigma)

@@ -51,6 +51,9 @@ class Params:
     head: tuple[int, ...] = (256, 256)  # of the 1x1 convolutions
     refinement: tuple[int, ...] = (8192, 4096, 8192)  # none: no refinement
     interpreter: tuple[int, ...] = (2048, 512, 128)
+    fine: int = option(
+        0, "width of a network that looks again around each keypoint; 0: none", low=0, high=1024
+    )
     contrast: float = option(
         1.0, "least local deviation that is divided by; 1: never, as released", low=1e-3
     )
@@ -64,6 +67,9 @@ class Params:
     reprojection_weight: float = option(1.0, "weight of projected keypoints", low=0)
     heatmap_weight: float = option(0.0, "weight of step keypoints' loss", low=0)
     synthetic_weight: float = option(0.0, "weight of step interpret's loss on skeletons", low=0)
+    anchor_weight: float = option(
+        0.0, "weight of keeping the 3D structure that step interpret tells (joint)", low=0
+    )
 
     # The training
     batch: int = option(32, "samples a step", low=2)
@@ -72,6 +78,9 @@ class Params:
     flip: bool = option(True, "mirror half of the pictures")
     shift: float = option(0.1, "most that pictures are moved, in widths", low=0, high=0.5)
     zoom: float = option(1.2, "most that pictures are enlarged or reduced", low=1, high=3)
+    stretch: float = option(
+        1.0, "most that pictures are stretched in height against width, or back", low=1, high=2
+    )
     jitter: float = option(0.2, "strength of the random brightness, contrast and tint", low=0)
     validation_views: int = option(8, "views of each shape that are validated on", low=1)
     validate_every: int = option(2000, "steps between validations", low=1)
@@ -140,12 +149,17 @@ _SMALL = dataclasses.replace(
     interpreter=(1024, 512, 128),
     contrast=0.1,
     heatmap_weight=1.0,
-    synthetic_weight=30.0,
+    synthetic_weight=1.0,
+    anchor_weight=1.0,
     batch=64,
     steps=6000,
     lr=1e-3,
     validate_every=500,
     precision="bf16",
+)
+# Below 16 MB at half precision after step joint, whichever template; `small` has 51 for chairs.
+_COMPACT = dataclasses.replace(
+    _SMALL, channels=(16, 32), refinement=(128, 160, 128), interpreter=(192, 256, 128)
 )
 _TINY = dataclasses.replace(
     _SMALL,
@@ -157,4 +171,9 @@ _TINY = dataclasses.replace(
     steps=300,
     validate_every=100,
 )
-PRESETS: dict[str, Params] = {"tiny": _TINY, "small": _SMALL, "paper": _PAPER}
+PRESETS: dict[str, Params] = {
+    "tiny": _TINY,
+    "compact": _COMPACT,
+    "small": _SMALL,
+    "paper": _PAPER,
+}
