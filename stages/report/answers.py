@@ -12,6 +12,7 @@ import numpy as np
 
 from stages.errors import CrossdimError, InputError, UsageError
 from stages.evaluate.clouds import NUMBERS
+from stages.evaluate.landmarked import views_of
 from stages.export.choose import threshold_of
 from stages.export.embedding import Told, as_drawn
 from stages.export.points import split_clouds
@@ -192,9 +193,7 @@ def _pictured(workspace: Workspace, results: Artefact, item: str) -> np.ndarray:
     marks = inputs_of(workspace, results)[0]
     if marks.stage == "keypoints":
         return marks.read(item, ("rgb",))["rgb"][None]
-    params = params_of(marks.index.key) if marks.index.key else {}
-    views = workspace.artefact("views", str(params.get("views", "")))
-    return views.read(item, ("rgb",))["rgb"]
+    return views_of(workspace, marks).read(item, ("rgb",))["rgb"]
 
 
 def _skeleton(workspace: Workspace, results: Artefact, item: str, view: int) -> Shown:

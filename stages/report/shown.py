@@ -140,11 +140,11 @@ def _spheres(workspace: Workspace, artefact: Artefact, item: str, view: int) -> 
 
 
 def _landmarks(workspace: Workspace, artefact: Artefact, item: str, view: int) -> Shown:
+    from stages.evaluate.landmarked import views_of
+
     arrays = artefact.read(item, ("keypoints", "visible", "keypoint_names"))
-    params = params_of(artefact.index.key) if artefact.index.key else {}
-    views = workspace.artefact("views", str(params.get("views", "")))
     view = min(view, len(arrays["keypoints"]) - 1)
-    pixels = views.read(item, ("rgb",))["rgb"][view]
+    pixels = views_of(workspace, artefact).read(item, ("rgb",))["rgb"][view]
     marked = dotted(pixels, arrays["keypoints"][view], arrays["visible"][view].astype(bool))
     names = ", ".join(text_of(name) for name in arrays["keypoint_names"])
     note = f"filled: visible, hollow: hidden. {names}"
