@@ -68,7 +68,7 @@ def choose_pictures(
     chosen = []
     for name in names:
         marks = _named(workspace, "landmarks", name, _MAKE)
-        chosen.append(Pictures(marks, views_of(workspace, marks)))
+        chosen.append(Pictures(marks, _views_of(workspace, marks)))
     hint = "run: crossdim keypoints import"
     return [*chosen, *(Pictures(_named(workspace, "keypoints", n, hint), None) for n in photos)]
 
@@ -80,7 +80,7 @@ def _named(workspace: Workspace, stage: str, name: str, hint: str) -> Artefact:
     return found
 
 
-def views_of(workspace: Workspace, marks: Artefact) -> Artefact:
+def _views_of(workspace: Workspace, marks: Artefact) -> Artefact:
     """The views that landmarks are of."""
     key = marks.index.key
     name = params_of(key)["views"] if key else ""

@@ -12,7 +12,6 @@ import numpy as np
 
 from stages.errors import CrossdimError, InputError, UsageError
 from stages.evaluate.clouds import NUMBERS
-from stages.evaluate.landmarked import views_of
 from stages.export.choose import threshold_of
 from stages.export.embedding import Told, as_drawn
 from stages.export.points import split_clouds
@@ -20,7 +19,16 @@ from stages.geometry.cameras import viewpoints_of
 from stages.geometry.voxels import to_mesh
 from stages.render.views import render_views
 from stages.report import solids
-from stages.report.shown import Picture, Show, Shown, dotted, find_shape, shape_solid, text_of
+from stages.report.shown import (
+    Picture,
+    Show,
+    Shown,
+    dotted,
+    find_shape,
+    shape_solid,
+    text_of,
+    views_of,
+)
 from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import Run, list_runs

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.errors import CrossdimError
+from stages.errors import CrossdimError, InputError
 from stages.geometry.mesh import Mesh
 from stages.report import solids
 from stages.report.solids import Solid
@@ -140,8 +140,6 @@ def _spheres(workspace: Workspace, artefact: Artefact, item: str, view: int) -> 
 
 
 def _landmarks(workspace: Workspace, artefact: Artefact, item: str, view: int) -> Shown:
-    from stages.evaluate.landmarked import views_of
-
     arrays = artefact.read(item, ("keypoints", "visible", "keypoint_names"))
     view = min(view, len(arrays["keypoints"]) - 1)
     pixels = views_of(workspace, artefact).read(item, ("rgb",))["rgb"][view]
@@ -173,6 +171,17 @@ def _skeletons(workspace: Workspace, artefact: Artefact, item: str, view: int) -
     placed = (placed - placed.mean(0)) / max(float(np.ptp(placed, axis=0).max()), 1e-9)
     stick = solids.from_sticks("skeleton, as it is seen", placed, template.edges)
     return Shown(item, f"skeleton {view} of {len(points)}", (), (stick,), len(points))
+
+
+def views_of(workspace: Workspace, marks: Artefact) -> Artefact:
+    """The views that landmarks are in: those that are named, or the only ones there are."""
+    name = str(params_of(marks.index.key).get("views", "")) if marks.index.key else ""
+    there = [a for a in workspace.artefacts("views") if name in ("", a.variant)]
+    if len(there) != 1:
+        raise InputError(
+            f"the views of {marks.name} are not there, or not alone", "crossdim status"
+        )
+    return there[0]
 
 
 def dotted(rgb: np.ndarray, points: np.ndarray, seen: np.ndarray) -> np.ndarray:
