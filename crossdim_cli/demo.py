@@ -33,7 +33,7 @@ def _demo(session: Session) -> None:
     from crossdim_cli.main import run
 
     root = session.workspace.root
-    pictures, mesh = root / "pictures.png", root / "prediction.obj"
+    pictures, mesh, page = root / "pictures.png", root / "prediction.obj", root / "report.html"
     train = ["train", "pose-aware", "--preset", "tiny", "--name", "demo", "--threads", "1"]
     if session.options["steps"]:
         train += ["--steps", str(session.options["steps"])]
@@ -46,6 +46,7 @@ def _demo(session: Session) -> None:
         ["eval", "reconstruction", "--run", "demo"],
         ["export", "mesh", str(mesh), "--run", "demo"],
         ["plot", "reconstruction", "--run", "demo", "--output", str(pictures)],
+        ["report", "--output", str(page)],
         ["status"],
     ]
     for step in steps:
@@ -54,5 +55,6 @@ def _demo(session: Session) -> None:
         code = run([*step, "--workspace", str(root), *(["--quiet"] if session.out.quiet else [])])
         if code:
             raise typer.Exit(code)
-    text = f"\npictures: {pictures}\nmesh:     {mesh}"
-    session.out.result({"pictures": str(pictures), "mesh": str(mesh)}, text)
+    text = f"\npictures: {pictures}\nmesh:     {mesh}\nreport:   {page}"
+    found = {"pictures": str(pictures), "mesh": str(mesh), "report": str(page)}
+    session.out.result(found, text)

@@ -133,7 +133,7 @@ def _outcome(record: Mapping[str, Any]) -> str:
     if "stopped" in result:
         return f"{result.get('steps')} steps in all"
     if count := result.get("shapes") or result.get("items"):
-        return f"{count} items measured" if "tables" in result else f"{count} items"
+        return f"{count} items"
     if "path" in result:
         return str(result["path"])
     return "done"

@@ -19,7 +19,16 @@ from stages.geometry.cameras import viewpoints_of
 from stages.geometry.voxels import to_mesh
 from stages.render.views import render_views
 from stages.report import solids
-from stages.report.shown import Picture, Show, Shown, dotted, find_shape, shape_solid, text_of
+from stages.report.shown import (
+    Picture,
+    Show,
+    Shown,
+    dotted,
+    find_shape,
+    shape_solid,
+    text_of,
+    views_of,
+)
 from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import Run, list_runs
@@ -192,9 +201,7 @@ def _pictured(workspace: Workspace, results: Artefact, item: str) -> np.ndarray:
     marks = inputs_of(workspace, results)[0]
     if marks.stage == "keypoints":
         return marks.read(item, ("rgb",))["rgb"][None]
-    params = params_of(marks.index.key) if marks.index.key else {}
-    views = workspace.artefact("views", str(params.get("views", "")))
-    return views.read(item, ("rgb",))["rgb"]
+    return views_of(workspace, marks).read(item, ("rgb",))["rgb"]
 
 
 def _skeleton(workspace: Workspace, results: Artefact, item: str, view: int) -> Shown:

@@ -119,8 +119,10 @@ def _inputs(workspace: Workspace, name: str) -> Iterator[str]:
         there = [a.variant for a in workspace.artefacts(wanted)]
         yield from (f"{wanted}/{one}" for one in sorted(named) or there)
     for key, value in params.items():  # such as the views that landmarks are in
-        if isinstance(value, str) and value and key not in stage.inputs and key in DERIVED:
-            yield f"{key}/{value}"
+        if isinstance(value, str) and key not in stage.inputs and key in DERIVED:
+            there = [a.variant for a in workspace.artefacts(key)]
+            if value or (stage.name == "landmarks" and len(there) == 1):  # the only one there is
+                yield f"{key}/{value or there[0]}"
 
 
 def _data_of(run: Run, runs: Mapping[str, Run]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.errors import CrossdimError
+from stages.errors import CrossdimError, InputError
 from stages.geometry.mesh import Mesh
 from stages.report import solids
 from stages.report.solids import Solid
@@ -141,10 +141,8 @@ def _spheres(workspace: Workspace, artefact: Artefact, item: str, view: int) -> 
 
 def _landmarks(workspace: Workspace, artefact: Artefact, item: str, view: int) -> Shown:
     arrays = artefact.read(item, ("keypoints", "visible", "keypoint_names"))
-    params = params_of(artefact.index.key) if artefact.index.key else {}
-    views = workspace.artefact("views", str(params.get("views", "")))
     view = min(view, len(arrays["keypoints"]) - 1)
-    pixels = views.read(item, ("rgb",))["rgb"][view]
+    pixels = views_of(workspace, artefact).read(item, ("rgb",))["rgb"][view]
     marked = dotted(pixels, arrays["keypoints"][view], arrays["visible"][view].astype(bool))
     names = ", ".join(text_of(name) for name in arrays["keypoint_names"])
     note = f"filled: visible, hollow: hidden. {names}"
@@ -173,6 +171,17 @@ def _skeletons(workspace: Workspace, artefact: Artefact, item: str, view: int) -
     placed = (placed - placed.mean(0)) / max(float(np.ptp(placed, axis=0).max()), 1e-9)
     stick = solids.from_sticks("skeleton, as it is seen", placed, template.edges)
     return Shown(item, f"skeleton {view} of {len(points)}", (), (stick,), len(points))
+
+
+def views_of(workspace: Workspace, marks: Artefact) -> Artefact:
+    """The views that landmarks are in: those that are named, or the only ones there are."""
+    name = str(params_of(marks.index.key).get("views", "")) if marks.index.key else ""
+    there = [a for a in workspace.artefacts("views") if name in ("", a.variant)]
+    if len(there) != 1:
+        raise InputError(
+            f"the views of {marks.name} are not there, or not alone", "crossdim status"
+        )
+    return there[0]
 
 
 def dotted(rgb: np.ndarray, points: np.ndarray, seen: np.ndarray) -> np.ndarray:

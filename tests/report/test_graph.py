@@ -7,12 +7,14 @@ import itertools
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from stages.landmarks import SPEC
 from stages.report.graph import Graph, Node, to_dot, to_mermaid, workspace_graph
 from stages.shapes.spec import labels
 from stages.store.workspace import Workspace
-from tests.evaluate.made import World, put
+from tests.evaluate.made import SPECS, World, put
 from tests.report.made import HOSTILE, cube, hostile_workspace
 
 # What Mermaid's flowcharts are made of, as far as we use them: every line is one of these.
@@ -88,17 +90,12 @@ def test_the_variant_that_was_asked_for_is_the_input(pipeline_like: Workspace) -
 
 
 @pytest.fixture
-def pipeline_like(tmp_path: Path) -> Workspace:
+def pipeline_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """Landmarks in named views, and views of whatever shapes there are."""
-    import numpy as np
-
-    from stages.landmarks import SPEC
-    from tests.evaluate import made
-
     arrays = {**cube().to_arrays(), **labels("", "", "", "")}
     put(tmp_path, "shapes/one", {"chair/a": arrays})
     World(tmp_path, ["chair/a"]).see()
-    made.SPECS.setdefault("landmarks", {"convention": SPEC["convention"]})
+    monkeypatch.setitem(SPECS, "landmarks", {"convention": SPEC["convention"]})
     convention = {"convention": np.array(b"generated")}
     put(tmp_path, "landmarks/x", {"chair/a": convention}, views="test")
     return Workspace(tmp_path)
