@@ -31,7 +31,8 @@ from stages.train.run import Trained
 
 RES = 32
 MEAN, ORACLE, CONSTANT = "mean shape", "nearest training shape (oracle)", "constant pose"
-BASELINES = (MEAN, ORACLE, CONSTANT)
+LIMIT = "true voxels (limit)"  # what all voxels of that size can reach by distances
+BASELINES = (MEAN, ORACLE, LIMIT, CONSTANT)
 
 
 @dataclass(frozen=True)
@@ -206,6 +207,9 @@ def _trivial(asked: Asked, item: str) -> Said:
     views = len(true_rotations(asked, item))
     if asked.who == CONSTANT:
         return Said(rotation=np.repeat(camera(known.viewpoint[None]), views, 0))
+    if asked.who == LIMIT:
+        solid = asked.read(asked.voxels, item, ("voxels",))["voxels"]
+        return Said(np.repeat(solid[None], views, 0), [surface_points(solid, 0.5)] * views)
     if asked.who == ORACLE:
         name = known.nearest(asked.read(asked.voxels, item, ("voxels",))["voxels"])[1]
         solid = asked.read(asked.voxels, name, ("voxels",))["voxels"]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stages.evaluate.compared_protocol import Comparison
+from stages.evaluate.said import LIMIT
 from stages.export.choose import cached_mesh
 from stages.export.pictures import STANDARD, picture, sheet_png, surface
 from stages.geometry.cameras import viewpoints_of
@@ -26,7 +27,8 @@ def comparison_sheet(workspace: Workspace, found: Comparison, count: int) -> byt
     ids = found.field.split["test"][:count]
     labels = [one.label for one in found.contenders if one.label in found.reports]
     told = {label: found.reports[label].results for label in labels}
-    drawn = [label for label in labels if _tells(told[label], ids[0])]
+    # what is true already has a column
+    drawn = [label for label in labels if label != LIMIT and _tells(told[label], ids[0])]
     each = {label: told[label] for label in drawn}
     rows = [_row(workspace, found, item, n, each) for n, item in enumerate(ids)]
     heads = ["view", "true voxels", *(_head(label) for label in drawn)]

@@ -48,6 +48,7 @@ class Look:
     fill: float
     crop: Crop = "auto"
     box: Box | None = None
+    down: float = 0.0
 
 
 class Seen(NamedTuple):
@@ -78,7 +79,8 @@ def look_at(
 ) -> list[Seen | Refused]:
     """Every picture as a network of that camera is given it, parsed in guarded processes."""
     wanted = [
-        Look(str(path), camera.size, camera.background, camera.fill, crop, box) for path in paths
+        Look(str(path), camera.size, camera.background, camera.fill, crop, box, camera.down)
+        for path in paths
     ]
     return call_each(look, wanted, PICTURES)
 
@@ -158,19 +160,23 @@ def _region(picture: Image.Image, mask: np.ndarray | None, wanted: Look) -> np.n
         if not (np.isfinite(box).all() and (inside[2:] > inside[:2]).all()):
             width, height = picture.size
             raise ItemError(f"its {width}x{height} pixels hold nothing of the box")
-        return _square(box, wanted.fill)
+        return _square(box, wanted.fill, wanted.down)
     if wanted.crop == "mask" and mask is None:
         raise ItemError("it has no mask: no transparent pixels, no background of one colour")
     if wanted.crop == "none" or mask is None:
         return _square(whole, 1.0)
     rows, columns = (np.flatnonzero((mask >= _COVERED).any(axis)) for axis in (1, 0))
     box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
-    return _square(box, wanted.fill)
+    return _square(box, wanted.fill, wanted.down)
 
 
-def _square(box: np.ndarray, fill: float) -> np.ndarray:
-    """The square around the middle of a box whose longer side takes `fill` of it."""
-    middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]).max() / fill / 2
+def _square(box: np.ndarray, fill: float, down: float = 0.0) -> np.ndarray:
+    """The square whose `fill` the longer side of a box takes.
+
+    The middle of the box lies below that of the square by `down` of its side.
+    """
+    half = (box[2:] - box[:2]).max() / fill / 2
+    middle = (box[:2] + box[2:]) / 2 - np.array([0, 2 * half * down])
     return np.concatenate([middle - half, middle + half])
 
 

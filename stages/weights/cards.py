@@ -184,6 +184,7 @@ class Camera:
     size: int  # pixels a side
     background: int  # grey level behind the object; the middle of those drawn, of random colours
     fill: float  # longer side of an object's box in the picture, as a share of the picture's
+    down: float = 0.0  # how far the middle of that box lies below the picture's, as a share
 
     def to_json(self) -> dict[str, Any]:
         """As cards keep it."""

@@ -37,8 +37,8 @@ def camera_of(workspace: Workspace, run: Run, params: Any) -> Camera:
     if views is None or views.index.key is None:
         return Camera(size, 255, FILL)
     known = params_of(views.index.key)
-    fill = fill_of(views, record["data"]["ids"]["train"])
-    return Camera(size, background_of(known), fill)
+    fill, down = boxes_of(views, record["data"]["ids"]["train"])
+    return Camera(size, background_of(known), fill, down)
 
 
 def background_of(params: Mapping[str, Any]) -> int:
@@ -51,12 +51,22 @@ def background_of(params: Mapping[str, Any]) -> int:
     return 128
 
 
-def fill_of(views: Artefact, ids: Sequence[str]) -> float:
-    """The median share of the picture's side that the longer side of an object's box takes."""
+def boxes_of(views: Artefact, ids: Sequence[str]) -> tuple[float, float]:
+    """Of objects' boxes in pictures: the median share of the side that the longer one takes, and
+    how far their middles lie below the picture's on average, as a share of its side.
+
+    Cameras look at the middle of a shape in 3D, which is not the middle of what they see of it.
+    """
     there = [item for item in ids if item in views.index.items()][:_SOME]
-    shares = []
+    shares, below = [], []
     for item in there:
         masks = views.read(item, ("mask",))["mask"][:_VIEWS] >= _COVERED  # (V, H, W)
-        sides = [max(np.ptp(np.nonzero(m), axis=1) + 1) for m in masks if m.any()]
-        shares += [side / masks.shape[-1] for side in sides]
-    return round(float(np.median(shares)), 3) if shares else FILL
+        for mask in masks:
+            rows, columns = np.nonzero(mask)
+            if len(rows):
+                longer = max(np.ptp(rows), np.ptp(columns)) + 1
+                shares.append(longer / masks.shape[-1])
+                below.append((rows.min() + rows.max() + 1) / 2 / masks.shape[-1] - 0.5)
+    if not shares:
+        return FILL, 0.0
+    return round(float(np.median(shares)), 3), round(float(np.mean(below)), 4)

@@ -75,7 +75,7 @@ def pack(workspace: Workspace, run: Run, asked: Asked) -> Packed:
     if (threshold := _threshold(facts["metrics"])) is not None:
         facts["threshold"] = threshold
     facts["licence"] = asked.licence or _licence(facts["data"]["sources"])
-    data = safetensors.torch.save(stored, {"format": FORMAT, "name": asked.name})
+    data = safetensors.torch.save(stored, {"format": FORMAT})  # of several, the order is random
     if len(data) >= MAX_BYTES:
         raise CrossdimError(
             f"{asked.name} would be {len(data) / 1e6:.1f} MB, at most {MAX_BYTES / 1e6:.0f} MB "

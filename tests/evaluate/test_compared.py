@@ -95,6 +95,10 @@ def test_its_numbers_are_those_of_the_single_protocols(
     assert mine["absolute: acc@30"] == pytest.approx(pose["accuracy at 30 degrees"]["chair"])
     for name in ("mean shape", "nearest training shape (oracle)"):
         assert table[name]["voxel IoU"] == pytest.approx(shape[name]["chair"], rel=1e-6)
+    limit = table["true voxels (limit)"]
+    assert limit["voxel IoU"] == 1
+    # the surface of cells of 1/32 that hold all that they touch lies within a cell of the shape
+    assert 0.2 < limit["Chamfer"] < 100 / 32
     told = table["structure-generator (told)"]
     summary = json.loads(next(workspace.glob("results/pointcloud/*/summary.json")).read_text())
     rows = summary["tables"]["all"]

@@ -127,6 +127,14 @@ def test_a_plain_background_is_a_mask_and_taken_off(tmp_path: Path, cut_out: np.
     assert (found.rgb[0, 0] == GREY).all()
 
 
+def test_boxes_lie_as_far_below_the_middle_as_in_training(
+    tmp_path: Path, cut_out: np.ndarray
+) -> None:
+    path = saved(tmp_path / "a.png", cut_out)
+    low, plain = box_of(seen(path, down=0.125).mask), box_of(seen(path).mask)
+    assert low - plain == pytest.approx([0, 8, 0, 8], abs=1)  # an eighth of 64 pixels
+
+
 def test_without_a_mask_the_whole_frame_is_seen(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (40, 80, 3), dtype=np.uint8)
     path = saved(tmp_path / "noise.png", noise, "RGB")
