@@ -59,19 +59,17 @@ def usable(record: Mapping[str, Any], artefact: Artefact, others: bool = False) 
     """The items of an artefact that a run can be measured on: of photos and landmarks those of its
     categories that it has not learnt from, else its test shapes. `others`: all of other categories.
     """
-    items = artefact.index.items()
-    known = {canonical(category) for category in record["data"]["categories"]}
+    items, data = artefact.index.items(), record["data"]
+    known = {canonical(category) for category in data["categories"]}
     if others:
         return sorted(item for item in items if canonical(category_of(item)) not in known)
-    seen = {*record["data"]["ids"]["train"], *record["data"]["ids"]["val"]}
+    if artefact.stage not in ("keypoints", "landmarks"):
+        return sorted(item for item in data["ids"]["test"] if item in items)
     fits = sorted(item for item in items if canonical(category_of(item)) in known)
-    if artefact.stage == "keypoints" and artefact.variant != record["data"]["variants"].get(
-        "keypoints"
-    ):
+    if artefact.stage == "keypoints" and artefact.variant != data["variants"].get("keypoints"):
         return fits  # the names of photos in other data sets mean nothing
-    if artefact.stage in ("keypoints", "landmarks"):  # also what it has never seen
-        return [item for item in fits if item not in seen]
-    return sorted(item for item in record["data"]["ids"]["test"] if item in items)
+    seen = {*data["ids"]["train"], *data["ids"]["val"]}
+    return [item for item in fits if item not in seen]  # also what it has never seen
 
 
 def input_print(record: Mapping[str, Any], artefact: Artefact, others: bool = False) -> str:
