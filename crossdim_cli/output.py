@@ -72,6 +72,8 @@ class Output:
         """The result: `text` for people, or `data` as one JSON object with its schema number."""
         if self.as_json:
             text = json.dumps({"schema": SCHEMA, **data}, indent=1, allow_nan=False, default=str)
+        else:  # line by line: names of files of others are among the text
+            text = "\n".join(printable(line) for line in text.split("\n"))
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 

@@ -45,7 +45,7 @@ class Metrics:
             return
         line = ",".join(cells.get(name, "") for name in self._columns) + "\n"
         try:
-            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
             try:
                 if os.write(handle, line.encode()) != len(line):
                     raise OSError("no space left for a whole row")
