@@ -130,6 +130,8 @@ class Run:
                 f"run {self.name} of {self.system} is being trained by another process",
                 "wait for it, or give this one another --name",
             ) from error
+        except OSError as error:  # a link in its place, among others
+            raise explained(error, self.folder / ".lock") from error
         try:
             yield
         finally:
