@@ -25,7 +25,7 @@ import filelock
 
 from stages.errors import InputError, UsageError
 from stages.stage import params_from_json, params_json
-from stages.store.commit import commit_bytes, make_folder
+from stages.store.commit import commit_bytes, explained, make_folder
 from stages.store.fingerprint import safe_name
 
 if TYPE_CHECKING:

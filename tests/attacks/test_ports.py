@@ -84,7 +84,8 @@ def test_a_local_pipeline_opens_no_port(tmp_path: Path) -> None:
     program = (
         f"from crossdim_cli.main import run\nif __name__ == '__main__':\n"
         f"    for line in {LINES!r}:\n"
-        f"        assert run([*line.split(), '--workspace', {str(tmp_path / 'w')!r}]) in (0, 1), line"
+        f"        code = run([*line.split(), '--workspace', {str(tmp_path / 'w')!r}])\n"
+        f"        assert code in (0, 1), line"
     )
     code, seen, noted = watched(program, tmp_path / "log", tmp_path)
     assert code == 0
