@@ -108,7 +108,7 @@ def _bar(label: str) -> Iterator[Tracker]:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     extra = (Remaining(), TextColumn("{task.fields[note]}", markup=False))
     with Progress(*columns, *extra, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None, note="")
+        task = bar.add_task(printable(label), total=None, note="")
         shown = 0.0
 
         def update(done: int, total: int, note: str = "") -> None:

@@ -19,7 +19,6 @@ import pytest
 
 from crossdim_cli.main import run
 from stages.errors import CrossdimError, InputError
-from stages.photos.files import distinct_names
 from stages.shapes.importing import list_sources as list_shapes
 from stages.store.fingerprint import safe_name
 from stages.store.index import load_index
@@ -104,12 +103,6 @@ def _takes(name: str) -> bool:
     return False
 
 
-def test_names_of_pictures_are_made_plain_and_kept_apart() -> None:
-    names = distinct_names({name: name for name in HOSTILE})
-    assert len(names) == COUNT
-    check_ids([f"images/{name}" for name in names.values()])
-
-
 @pytest.mark.parametrize("column", ["id", "category"])
 def test_tables_of_models(tmp_path: Path, column: str) -> None:
     head = ["id", "category", "file", "up", "front"]
@@ -155,22 +148,6 @@ def test_folders_of_models_one_by_one(tmp_path: Path, kind: str) -> None:
         ids += accepted(lambda root=root: list_shapes({"format": "folder", "path": str(root)}))
     check_ids(ids, together=False)
     assert accepted(lambda: list_shapes({"format": "folder", "path": str(everything)})) == []
-
-
-def test_furniture(tmp_path: Path) -> None:
-    pieces = []
-    for name in HOSTILE:
-        text = name.encode("latin-1", "replace").decode("latin-1").replace("\\", "\\\\")
-        text = text.replace("\r", "\\r").replace("\n", "\\n")
-        pieces += [
-            {"id": text, "name": "x", "category": "chair", "model": "/a.obj"},
-            {"id": "", "name": text, "category": "chair", "model": "/a.obj"},
-            {"id": "a", "name": "x", "category": text, "model": "/a.obj"},
-        ]
-    path = write(tmp_path / "a.sh3f", layouts.library(pieces, {"a.obj": "v 0 0 0\n"}))
-    ids = accepted(lambda: list_shapes({"format": "sh3f", "path": str(path)}))
-    assert len(ids) == len(pieces)  # all get a plain name, and a name of their own
-    check_ids(ids)
 
 
 def test_tables_of_viewpoints(tmp_path: Path) -> None:

@@ -16,10 +16,9 @@ from crossdim_cli.main import run
 from stages.errors import CrossdimError, InputError
 from stages.store.commit import TEMPORARY, commit_bytes, commit_stream, discard, sweep
 from stages.store.fingerprint import digest
-from stages.store.index import load_index, save_index, verify
+from stages.store.index import load_index, verify
 from stages.store.manifest import MANIFEST, read_manifest
 from stages.train.log import Metrics
-from tests.engine import fake
 from tests.store.cache import make, shards
 from tests.train import toy
 
@@ -88,37 +87,6 @@ def test_sweeping_and_discarding_remove_links_alone(tmp_path: Path, secret: Path
     discard(link, unless=lambda path: False)
     assert not os.path.lexists(link)
     assert untouched(secret)
-
-
-@pytest.mark.parametrize("name", [MANIFEST, ".manifest.lock"])
-def test_files_of_an_artefact(tmp_path: Path, secret: Path, name: str) -> None:
-    artefact = make(tmp_path / "workspace", ["toy/a"])
-    path = artefact.folder / name
-    path.unlink(missing_ok=True)
-    path.symlink_to(secret)
-    try:
-        fake.run(tmp_path / "workspace", ["toy/a", "toy/b"])
-        save_index(artefact.folder)
-    except CrossdimError as error:  # the lock: two lines
-        assert name in str(error)  # noqa: PT017
-        path.unlink()
-        fake.run(tmp_path / "workspace", ["toy/a", "toy/b"])
-    assert untouched(secret)
-    assert sorted(load_index(artefact.folder).entries) == ["toy/a", "toy/b"]
-
-
-def test_a_link_in_the_place_of_a_shard_to_come(tmp_path: Path, secret: Path) -> None:
-    """Its name is known beforehand: it follows from the items."""
-    first = make(tmp_path / "first", ["toy/a"])
-    [shard] = shards(first)
-    folder = fake.artefact_of(tmp_path / "second").folder
-    folder.mkdir(parents=True)
-    (folder / shard.name).symlink_to(secret)
-    fake.run(tmp_path / "second", ["toy/a"])
-    assert untouched(secret)
-    assert not (folder / shard.name).is_symlink()
-    assert (folder / shard.name).read_bytes() == shard.read_bytes()
-    assert verify(folder) == {}
 
 
 @pytest.mark.parametrize("what", ["manifest", "shard"])

@@ -18,7 +18,7 @@ import trimesh
 from PIL import Image
 
 from stages.errors import ItemError
-from stages.shapes.importing.images import to_rgba
+from stages.shapes.importing.images import copied, to_rgba
 from stages.shapes.importing.parts import (
     MAX_FACES,
     PLAIN,
@@ -194,7 +194,7 @@ class _Textures:
         """(h, w, 4) uint8, its alpha as the material's alpha mode has it."""
         key = (id(image), mode, cutoff if mode == _MASK else 0.0)
         if key not in self._known:
-            rgba = to_rgba(image.copy(), self._longest, "in the file").copy()
+            rgba = to_rgba(copied(image, "in the file"), self._longest, "in the file").copy()
             if mode == _OPAQUE:
                 rgba[..., 3] = 255
             elif mode == _MASK:

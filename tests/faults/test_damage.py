@@ -203,7 +203,7 @@ def test_flipped_bits_are_never_silent(tmp_path: Path, record_testsuite_property
     bits = random.Random(7).sample(range(8 * path.stat().st_size), FLIPS)
     found: Counter[str] = Counter()
     while bits:
-        command = [sys.executable, "-m", "tests.store.flipped", str(tmp_path)]
+        command = [sys.executable, "-m", "tests.faults.flipped", str(tmp_path)]
         with subprocess.Popen(
             command,
             cwd=REPOSITORY,
