@@ -18,13 +18,18 @@ import pytest
 from tests.attacks.make_hook import HOOK
 
 REPOSITORY = Path(__file__).parents[2]
-LINES = (
-    "shapes generate --count 3 --category chair --jobs 2",
-    "voxelize --res 16 --jobs 2",
-    "render --viewpoints uniform --views 2 --size 32 --supersample 1 --jobs 2",
-    "train pose-aware --preset tiny --steps 2 --batch 2 --device cpu --threads 1",
-    "status",
-)
+PROGRAM = """
+from pathlib import Path
+from crossdim_cli.main import run
+from tests.train import toy
+
+if __name__ == "__main__":
+    place = ["--workspace", "workspace"]
+    line = "shapes generate --count 3 --category chair --jobs 2".split()
+    assert run([*line, *place]) == 0
+    assert run(["status", *place]) in (0, 1)
+    toy.train_toy(toy.new_run(Path("workspace")), toy.ToyParams(steps=2))
+"""
 _LISTEN = "0A"
 
 
@@ -81,13 +86,7 @@ def test_the_watch_sees_a_listener(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc/net is Linux's")
 def test_a_local_pipeline_opens_no_port(tmp_path: Path) -> None:
-    program = (
-        f"from crossdim_cli.main import run\nif __name__ == '__main__':\n"
-        f"    for line in {LINES!r}:\n"
-        f"        code = run([*line.split(), '--workspace', {str(tmp_path / 'w')!r}])\n"
-        f"        assert code in (0, 1), line"
-    )
-    code, seen, noted = watched(program, tmp_path / "log", tmp_path)
+    code, seen, noted = watched(PROGRAM, tmp_path / "log", tmp_path)
     assert code == 0
     assert seen == set()
     assert len({pid for event, pid in noted if event == "start"}) > 3  # workers were watched, too
