@@ -35,7 +35,17 @@ def summary() -> tuple[str, bool]:
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
         subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *MODULES],
+            # figures of several processes would not come together
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-o",
+                "addopts=",
+                f"--junitxml={report}",
+                *MODULES,
+            ],
             cwd=REPOSITORY,
             env=environment(),
             stdout=sys.stderr,
