@@ -231,10 +231,19 @@ def _read_pointer(folder: Path, which: str) -> dict[str, Any]:
         intact = digest == _sha256(canonical_json(pointer).encode())
     except ValueError:  # NaN, which we never write
         intact = False
-    whole = {*_PLAIN, "files"} <= pointer.keys() and {"weights", "optimizer"} <= {*pointer["files"]}
-    if not intact or not whole:
+    if not intact or not _is_whole(pointer):
         raise _damaged(path, "its content does not match its sha256", which)
     return pointer
+
+
+def _is_whole(pointer: Mapping[str, Any]) -> bool:
+    """Whether a pointer says all that is read of it, each of its kind."""
+    kinds = {"system": str, "params": dict, "seed": int, "inputs": str, "step": int}
+    kinds |= {"state": dict, "metrics": dict, "files": dict}
+    if not all(isinstance(pointer.get(key), kind) for key, kind in kinds.items()):
+        return False
+    files = [pointer["files"].get(kind) for kind in ("weights", "optimizer")]
+    return all(isinstance(one, dict) and {"file", "sha256"} <= one.keys() for one in files)
 
 
 def _read_file(

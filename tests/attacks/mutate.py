@@ -26,6 +26,7 @@ _FLOATS = (float("nan"), float("inf"), -float("inf"), 0.0, -1.0, 1e-320, 1e38, 1
 _NUMBERS = ("0", "-1", "1", "2", "3", "1e308", "-1e308", "1e-308", "1e999", "nan", "inf", "-inf")
 _NUMBERS += ("2147483648", "9223372036854775808", "9" * 30, "0x10", "1.5", "1,5", "1_0", "", "٣")
 _TEXT = (".obj", ".mtl", ".off", ".csv", ".txt", ".properties", ".toml", ".gltf")
+_BROKEN = (struct.error, zlib.error, zipfile.BadZipFile)
 _ZIPS = (".sh3f", ".zip", ".pt")
 
 
@@ -54,7 +55,7 @@ def _once(name: str, data: bytes, rng: random.Random) -> bytes:
                 return _safetensors(data, rng)
             if suffix in _TEXT or (suffix in (".ply", ".stl", ".binvox") and rng.random() < 0.5):
                 return _lines(data, rng)
-    except (ValueError, struct.error, zlib.error, IndexError, KeyError, zipfile.BadZipFile):
+    except (LookupError, ValueError, RuntimeError, EOFError, *_BROKEN):
         pass  # an earlier change has broken what wraps it
     return _bytes(data, rng)
 

@@ -6,6 +6,7 @@ import resource
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,9 @@ def growth(path: str) -> tuple[str, int]:
     return reason, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
-def test_hostile_pictures_are_refused_before_they_grow(tmp_path: Path) -> None:
+def test_hostile_pictures_are_refused_before_they_grow(
+    tmp_path: Path, record_testsuite_property: Any
+) -> None:
     paths = {name: write(tmp_path / name, make()) for name, (make, _) in HOSTILE.items()}
     honest = write(tmp_path / "honest.png", encode(PIXELS))
     assert MAX_PIXELS < 8100**2
@@ -72,6 +75,8 @@ def test_hostile_pictures_are_refused_before_they_grow(tmp_path: Path) -> None:
     order = [*map(str, paths.values()), str(honest)]
     *results, (reason, _) = call_each(growth, order, LIMITS)
     assert reason == ""
+    record_testsuite_property("figure hostile", len(paths))
+    record_testsuite_property("figure refused", sum(bool(reason) for reason, _ in results))
     for name, result in zip(paths, results):
         assert not isinstance(result, Refused), result
         reason, grown = result

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from stages.store.workspace import Workspace
+from tests.attacks.make_meshes import HOSTILE, OBJ, SECRET
 from tests.attacks.names import active_terminal
-from tests.attacks.test_meshes import HOSTILE, OBJ, SECRET
 from tests.shapes import layouts
 from tests.shapes.import_models import png, write
 
@@ -59,6 +59,8 @@ def test_all_hostile_meshes_at_once(tmp_path: Path, record_testsuite_property: A
     assert process.returncode == 1, text
     artefact = Workspace(tmp_path / "workspace").artefact("shapes", "data")
     failures = {item: entry.reason for item, entry in artefact.index.failures().items()}
+    record_testsuite_property("figure hostile", len(expected))
+    record_testsuite_property("figure refused", len(expected.keys() & failures.keys()))
     assert failures.keys() == expected.keys()
     for item, reason in expected.items():
         assert reason in failures[item], item
@@ -68,7 +70,9 @@ def test_all_hostile_meshes_at_once(tmp_path: Path, record_testsuite_property: A
     assert len(artefact.index.items()) == len(HONEST)
     for item in artefact.index.items():
         arrays = artefact.read(item)
-        assert not any(SECRET.tobytes() in array.tobytes() for array in arrays.values())
+        leaked = sum(SECRET.tobytes() in array.tobytes() for array in arrays.values())
+        record_testsuite_property("figure foreign", leaked)
+        assert leaked == 0
     assert active_terminal(text.replace("\n", "")) == []
     assert "Traceback" not in text
     rss = 1024 * usage.ru_maxrss

@@ -1,4 +1,4 @@
-"""No code of ours appends, writes in place, or loads what can run code: the source is searched.
+"""S1: no code of ours appends, writes in place, or loads what can run code: the source is searched.
 
 What gets into the workspace goes through `stages.store.commit`; HDF5 is written to memory only.
 """
