@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from stages.errors import ItemError
 from stages.photos.pictures import MAX_PIXELS, read_picture
 from stages.shapes.importing.images import open_image, to_rgba
 from stages.store.guarded import Limits, Refused, call_each
+from tests.attacks.memory import growth
 from tests.attacks.names import active_terminal
 from tests.photos.makers import encode, huge_png
 from tests.shapes.import_models import write
@@ -54,15 +54,19 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
 }
 
 
-def growth(path: str) -> tuple[str, int]:
+def told(path: str) -> tuple[str, int]:
     """In a process of its own: why a picture was refused, and by how many bytes its peak grew."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     reason = ""
-    try:
-        read_picture(Path(path))
-    except ItemError as error:
-        reason = str(error)
-    return reason, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+
+    def read() -> None:
+        nonlocal reason
+        try:
+            read_picture(Path(path))
+        except ItemError as error:
+            reason = str(error)
+
+    grown = growth(read)
+    return reason, grown
 
 
 def test_hostile_pictures_are_refused_before_they_grow(
@@ -73,7 +77,7 @@ def test_hostile_pictures_are_refused_before_they_grow(
     assert MAX_PIXELS < 8100**2
     assert paths["bomb.png"].stat().st_size < 2 << 20
     order = [*map(str, paths.values()), str(honest)]
-    *results, (reason, _) = call_each(growth, order, LIMITS)
+    *results, (reason, _) = call_each(told, order, LIMITS)
     assert reason == ""
     record_testsuite_property("figure hostile", len(paths))
     record_testsuite_property("figure refused", sum(bool(reason) for reason, _ in results))
