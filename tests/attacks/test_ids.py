@@ -19,6 +19,8 @@ import pytest
 
 from crossdim_cli.main import run
 from stages.errors import CrossdimError, InputError
+from stages.photos import layouts as layouts_of_photos
+from stages.photos.annotated import Annotated, Entry
 from stages.shapes.importing import list_sources as list_shapes
 from stages.store.fingerprint import safe_name
 from stages.store.index import load_index
@@ -221,3 +223,15 @@ def test_ids_in_a_shard_of_somebody_else(tmp_path: Path) -> None:
     for name in ACTIVE:
         with pytest.raises(ValueError, match="is no id"):
             check_id(name)
+
+
+def test_categories_of_photos_that_differ_in_case_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [Entry(c, "a", Annotated(f"{n}.jpg")) for n, c in enumerate(("Car", "car", "CAR"))]
+    monkeypatch.setitem(layouts_of_photos.FORMATS, "made", lambda root: found)
+    origin = {"kind": "keypoints", "format": "made", "path": str(tmp_path)}
+    ids = list(layouts_of_photos.list_sources(origin))
+    assert ids[0] == "Car/a"
+    assert len(ids) == 3
+    check_ids(ids)
