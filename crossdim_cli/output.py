@@ -88,6 +88,8 @@ class Output:
             seen.append(data)
         if self.as_json:
             text = json.dumps({"schema": SCHEMA, **data}, indent=1, allow_nan=False, default=str)
+        else:  # line by line: names of files of others are among the text
+            text = "\n".join(printable(line) for line in text.split("\n"))
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
@@ -122,7 +124,7 @@ def _bar(label: str) -> Iterator[Tracker]:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     extra = (Remaining(), TextColumn("{task.fields[note]}", markup=False))
     with Progress(*columns, *extra, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None, note="")
+        task = bar.add_task(printable(label), total=None, note="")
         shown = 0.0
 
         def update(done: int, total: int, note: str = "") -> None:

@@ -11,6 +11,7 @@ from crossdim_cli.command import Session, add_command, argument, param
 from crossdim_cli.output import table
 from crossdim_cli.slices import ranges
 from stages.errors import InputError, UsageError
+from stages.store.fingerprint import safe_name
 from stages.store.index import verify
 from stages.store.manifest import MANIFEST
 from stages.store.workspace import Artefact, Workspace
@@ -163,7 +164,12 @@ def _report(session: Session, files: int, problems: Mapping[str, str]) -> None:
 
 
 def named_artefact(workspace: Workspace, name: str) -> Artefact:
-    """The artefact STAGE/VARIANT, or STAGE alone for `default`, whether it is there or not."""
+    """The artefact STAGE/VARIANT, or STAGE alone for `default`, whether it is there or not.
+
+    Raises UsageError for a name that leads out of the workspace.
+    """
+    for part in name.split("/"):
+        safe_name(part, "artefact")
     stage, _, variant = name.rpartition("/")
     return workspace.artefact(stage or variant, variant if stage else "default")
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stages.store.cells import text_cell
+
 Row = tuple[str, dict[str, float]]  # what, category -> value
 
 
@@ -27,7 +29,8 @@ def to_csv(tables: Sequence[Table]) -> str:
     writer.writerow(("table", "row", "category", "value"))
     for one in tables:
         for what, values in one.rows:
-            writer.writerows((one.key, what, c, f"{v:.6g}") for c, v in values.items())
+            name = text_cell(what)
+            writer.writerows((one.key, name, text_cell(c), f"{v:.6g}") for c, v in values.items())
     return text.getvalue()
 
 

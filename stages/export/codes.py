@@ -17,6 +17,7 @@ from stages.engine.status import require_fresh
 from stages.errors import InputError, UsageError
 from stages.evaluate.answers import network, pictures, say
 from stages.evaluate.retrieval import voxel_code
+from stages.store.cells import text_cell
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import Run
 
@@ -113,7 +114,7 @@ def _csv(codes: Codes) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("kind", "shape", "view", *(f"c{n}" for n in range(codes.voxel.shape[1]))))
     for shape, code in zip(codes.shapes, codes.voxel):
-        writer.writerow(("voxels", shape, "", *code.tolist()))
+        writer.writerow(("voxels", text_cell(shape), "", *code.tolist()))
     for number, view, code in zip(codes.image_shape, codes.image_view, codes.image):
-        writer.writerow(("image", codes.shapes[number], int(view), *code.tolist()))
+        writer.writerow(("image", text_cell(codes.shapes[number]), int(view), *code.tolist()))
     return text.getvalue().encode()

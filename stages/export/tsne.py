@@ -15,6 +15,7 @@ import numpy as np
 
 from stages.errors import InputError, UsageError
 from stages.export.pictures import in_turn
+from stages.store.cells import text_cell
 from stages.store.shard import params_of
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import Run
@@ -104,7 +105,7 @@ def plane_csv(plane: Plane) -> bytes:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("shape", "view", "x", "y"))
     for shape, view, (x, y) in zip(plane.shape, plane.view, plane.place):
-        writer.writerow((shape, "" if view < 0 else view, f"{x:.6g}", f"{y:.6g}"))
+        writer.writerow((text_cell(shape), "" if view < 0 else view, f"{x:.6g}", f"{y:.6g}"))
     return text.getvalue().encode()
 
 

@@ -13,7 +13,13 @@ import numpy as np
 
 from stages.errors import InputError, ItemError
 from stages.stage import ArraySpec
-from stages.store.fingerprint import DIGEST_BYTES, canonical_json, digest, file_digest
+from stages.store.fingerprint import (
+    DIGEST_BYTES,
+    canonical_json,
+    digest,
+    file_digest,
+    is_safe_name,
+)
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 _NAME = 80  # characters of a name before its digest: an id takes 100
@@ -66,7 +72,9 @@ def distinct_names(wanted: Mapping[str, str]) -> dict[str, str]:
     names: dict[str, str] = {}
     taken: set[str] = set()
     for key, text in wanted.items():
-        plain = re.sub(r"[^A-Za-z0-9._-]", "_", text)[:_NAME].lstrip("-.") or "_"
+        plain = re.sub(r"[^A-Za-z0-9._-]", "_", text)[:_NAME].strip("-.") or "_"
+        if not is_safe_name(plain):  # the name of a device
+            plain = f"_{plain}"
         name, length = plain, 8
         if plain != text or plain.casefold() in taken:
             print_ = digest(key.encode("utf-8", "surrogatepass"))

@@ -49,6 +49,9 @@ def _commit(path: Path, write: Callable[[int], None]) -> None:
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     try:
         handle = os.open(temporary, flags, 0o644)
+    except OSError as error:  # whatever is there under that name is not ours to remove
+        raise explained(error, path) from error
+    try:
         try:
             write(handle)
             os.fsync(handle)

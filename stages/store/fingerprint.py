@@ -18,6 +18,8 @@ import numpy as np
 from stages.errors import UsageError
 
 _PART = re.compile(r"[A-Za-z0-9._-]{1,100}")
+# names of devices on Windows, whatever follows their first dot
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 DIGEST_BYTES = 16
 
 
@@ -64,9 +66,20 @@ def bucket_count(items: int) -> int:
 
 def safe_name(text: str, what: str) -> str:
     """`text` if it can be one part of an id, a folder or a run name everywhere, else UsageError."""
-    if _PART.fullmatch(text) and text not in (".", "..") and not text.startswith(("-", ".tmp")):
+    if is_safe_name(text):
         return text
+    shown = text if len(text) <= 100 else text[:100] + "..."
     raise UsageError(
-        f"{what} {text!r} cannot be used as a name",
+        f"{what} {shown!r} cannot be used as a name",
         "use 1 to 100 of the characters A-Z a-z 0-9 . _ -",
+    )
+
+
+def is_safe_name(text: str) -> bool:
+    """Whether `safe_name` takes it: neither a path, an option, a temporary nor a device."""
+    return (
+        _PART.fullmatch(text) is not None
+        and not text.startswith(("-", ".tmp"))
+        and not text.endswith(".")
+        and not _DEVICE.fullmatch(text)
     )

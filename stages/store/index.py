@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import re
+import stat
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -22,10 +22,10 @@ from stages.store.commit import commit_bytes, discard, explained
 from stages.store.fingerprint import file_digest
 from stages.store.manifest import MANIFEST, Index, read_manifest, to_json
 from stages.store.reader import read_content
+from stages.store.shard import SHARD_NAME
 
 _LOCK = ".manifest.lock"
 _LOCK_SECONDS = 60
-_SHARD = re.compile(r"shard-(\d{4})-([0-9a-f]{32})\.h5")
 
 
 def load_index(folder: Path) -> Index:
@@ -100,7 +100,7 @@ def verify(folder: Path, content: bool = True) -> dict[str, str]:
     index, foreign = _scan(folder)
     problems = {**index.damaged, **{name: str(error) for name, error in foreign.items()}}
     for path in sorted(folder.glob("shard-*.h5")):
-        if not _SHARD.fullmatch(path.name):
+        if not SHARD_NAME.fullmatch(path.name):
             problems[path.name] = "the name is not that of a shard"
         elif content and path.name not in problems and not is_intact(path, path.name):
             problems[path.name] = _ALTERED
@@ -160,7 +160,7 @@ _ALTERED = "the bytes are not those that were written"
 
 def is_intact(path: Path, name: str) -> bool:
     """Whether the file holds the bytes that a shard's name promises."""
-    match = _SHARD.fullmatch(name)
+    match = SHARD_NAME.fullmatch(name)
     try:
         return match is not None and file_digest(path) == match[2]
     except FileNotFoundError:  # removed since it was listed
@@ -175,7 +175,9 @@ def _shards_there(folder: Path) -> dict[str, int]:
     sizes = {}
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for path in folder.iterdir():
-            if _SHARD.fullmatch(path.name):
+            if SHARD_NAME.fullmatch(path.name):
                 with contextlib.suppress(FileNotFoundError):  # removed since it was listed
-                    sizes[path.name] = path.stat().st_size
+                    state = path.stat()
+                    if stat.S_ISREG(state.st_mode):  # reading a pipe or a device may never end
+                        sizes[path.name] = state.st_size
     return sizes

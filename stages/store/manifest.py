@@ -12,10 +12,12 @@ from typing import Any
 from stages.errors import InputError
 from stages.store.fingerprint import digest
 from stages.store.reader import ShardContent
-from stages.store.shard import ShardKey
+from stages.store.shard import SHARD_NAME, ShardKey
 
 MANIFEST = "manifest.json"
 _MANIFEST_VERSION = 1
+_ID_LETTERS = 400
+_NOT_OURS = "do not use this file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,11 @@ class Index:
                 f"{name} was written under another name, for bucket {key.bucket}",
                 "name it so again, or remove it",
             )
+        try:
+            for item in (*content.ids, *(failure.id for failure in content.failures)):
+                check_id(item)
+        except ValueError as error:
+            raise InputError(f"{name} holds a name that is none: {error}", _NOT_OURS) from None
         self._adopt(name, key)
         self.shards[name] = ShardInfo(
             bytes=size,
@@ -116,12 +123,38 @@ class Index:
         return {i: e for i, e in self.entries.items() if e.reason}
 
 
+def check_id(item: str) -> str:
+    """`item` if it is inert as a path, on a terminal and in a spreadsheet; ValueError if not.
+
+    What we write is `category/name` of plain names (`safe_name`) to begin with. The ids in an
+    artefact of somebody else are what that one chose.
+    """
+    parts = item.split("/")
+    if (
+        len(item) > _ID_LETTERS
+        or not item.isprintable()
+        or "\\" in item
+        or any(part in ("", ".", "..") for part in parts)
+        or item.startswith(("=", "+", "-", "@"))
+    ):
+        raise ValueError(f"{item[:100]!r} is no id")
+    return item
+
+
+def _is_own(name: str, info: ShardInfo) -> bool:
+    """Whether a shard of the manifest is a file of its folder, its numbers numbers."""
+    numbers = dataclasses.astuple(info)
+    return SHARD_NAME.fullmatch(name) is not None and all(type(one) is int for one in numbers)
+
+
 def read_manifest(path: Path) -> Index | None:
     """What the manifest says, or None if it is not there or not as it was written.
 
     That is no loss: everything is read from the shards again.
     """
     try:
+        if not path.is_file():  # reading a pipe or a device may never end
+            return None
         raw = path.read_bytes()
         data = json.loads(raw)
         if data["digest"] != digest(raw.split(b"\n", 2)[2]) or (
@@ -133,9 +166,11 @@ def read_manifest(path: Path) -> Index | None:
             shards={name: ShardInfo(**info) for name, info in data["shards"].items()},
             extra=dict(data["extra"]),
         )
+        if not all(map(_is_own, index.shards, index.shards.values())):
+            return None
         names = list(index.shards)
         for item, (fingerprint, shard, row, reason, labels) in data["items"].items():
-            index.entries[item] = Entry(fingerprint, names[shard], row, reason, labels)
+            index.entries[check_id(item)] = Entry(fingerprint, names[shard], row, reason, labels)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return None
     return index

@@ -101,6 +101,7 @@ def read_content(path: Path) -> ShardContent:
             ids, prints = _strings(file, "ids"), _strings(file, "fingerprints")
             failed = [_strings(file, n) for n in RESERVED[2:]]
             _check_counts(file, len(ids))
+            _check_groups(file, path)
             failures = tuple(Failure(i, f, r) for i, f, r in zip(*failed, strict=True))
             return ShardContent(key, ids, prints, failures, _labels(file, len(ids)))
         except _UNREADABLE as error:
@@ -117,6 +118,14 @@ def _check_counts(file: h5py.File, count: int) -> None:
         rows = len(member)
         if not name.startswith("failed_") and rows != count:
             raise ValueError(f"{name} has {rows} rows, there are {count} ids")
+
+
+def _check_groups(file: h5py.File, path: Path) -> None:
+    """Raise InputError unless groups hold plain arrays, and nothing else."""
+    for group in file.values():
+        for name in group if isinstance(group, h5py.Group) else ():
+            if not isinstance(checked_member(group, name, path), h5py.Dataset):
+                raise InputError(f"{path}: {name!r} is no array", "this is not a crossdim shard")
 
 
 def _key(file: h5py.File, path: Path) -> ShardKey:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,7 @@ from stages.store.fingerprint import canonical_json, digest
 FORMAT_VERSION = 1
 LIBVER = ("v110", "v110")
 RESERVED = ("ids", "fingerprints", "failed_ids", "failed_fingerprints", "failed_reasons")
+SHARD_NAME = re.compile(r"shard-(\d{4})-([0-9a-f]{32})\.h5")  # bucket, digest: see shard_name
 _REASON_BYTES = 400
 _STRINGS = 4096  # ids in a chunk at most
 _BIT_ORDER = "most significant bit first, C order"

@@ -1,11 +1,14 @@
 """Opening HDF5 files: read-only, and never following a path that leaves the file.
 
 External links, soft links, external storage and virtual datasets would let a file from somebody
-else read files of ours; they are refused by name.
+else read files of ours; they are refused by name. So is what makes HDF5 hang or hand out what
+nobody wrote: strings of variable length, references, chunks that are not there (they would read as
+fill values, however many they are said to be).
 """
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import h5py
@@ -14,6 +17,8 @@ from stages.errors import InputError
 
 # A dataset may not declare more than this for one chunk, whatever its file says.
 MAX_CHUNK_BYTES = 4 << 30
+_MAX_ATTRIBUTE_BYTES = 64 << 10
+_PLAIN = "biufcS"  # kinds of numbers, and of strings of a fixed length
 
 
 def open_readonly(path: Path, what: str) -> h5py.File:
@@ -28,6 +33,10 @@ def open_readonly(path: Path, what: str) -> h5py.File:
             f"{what} {path} is damaged or no HDF5 file ({reason})", "run: crossdim verify"
         ) from None
     try:
+        try:
+            _check_attributes(file, "/", path)
+        except (OSError, RuntimeError, ValueError, TypeError) as error:
+            raise InputError(f"{path} is damaged", "run: crossdim verify") from error
         check_members(file, path)
     except BaseException:
         file.close()
@@ -56,16 +65,31 @@ def checked_member(group: h5py.Group, name: str, path: Path) -> h5py.Dataset | h
                 f"{path} holds a link out of its own tree: {name!r}", "do not use this file"
             )
         member = group[name]
-    except (OSError, KeyError, RuntimeError) as error:
+        _check_attributes(member, name, path)
+        if isinstance(member, h5py.Dataset):
+            _check_dataset(member, name, path)
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError) as error:
         raise InputError(f"{path} is damaged at {name!r}", "run: crossdim verify") from error
-    if isinstance(member, h5py.Dataset):
-        _check_dataset(member, name, path)
     return member
+
+
+def _check_attributes(of: h5py.Group | h5py.Dataset, name: str, path: Path) -> None:
+    """Raise InputError unless all attributes are short, of numbers or strings of fixed length."""
+    for number in range(h5py.h5a.get_num_attrs(of.id)):
+        attribute = h5py.h5a.open(of.id, index=number)
+        size = attribute.dtype.itemsize * math.prod(attribute.shape)
+        if attribute.dtype.kind not in _PLAIN or size > _MAX_ATTRIBUTE_BYTES:
+            raise InputError(
+                f"{path}: {name!r} has an attribute that is no number or short text",
+                "do not use this file",
+            )
 
 
 def _check_dataset(dataset: h5py.Dataset, name: str, path: Path) -> None:
     if dataset.is_virtual or dataset.external:
         raise InputError(f"{path} takes {name!r} from other files", "do not use this file")
+    if dataset.dtype.kind not in _PLAIN:
+        raise InputError(f"{path}: {name!r} is no array of numbers", "do not use this file")
     if not dataset.chunks or not dataset.fletcher32:
         raise InputError(f"{path}: {name!r} carries no checksum", "this is not a crossdim shard")
     size = dataset.dtype.itemsize
@@ -73,3 +97,9 @@ def _check_dataset(dataset: h5py.Dataset, name: str, path: Path) -> None:
         size *= length
     if size > MAX_CHUNK_BYTES:
         raise InputError(f"{path}: {name!r} declares {size} bytes a chunk", "do not use this file")
+    wanted = math.prod(-(-n // c) for n, c in zip(dataset.shape, dataset.chunks))
+    held = dataset.id.get_num_chunks()
+    if held != wanted:
+        raise InputError(
+            f"{path}: {name!r} holds {held} of {wanted} chunks", "do not use this file"
+        )

@@ -17,7 +17,6 @@ import hashlib
 import io
 import json
 import math
-import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -33,12 +32,11 @@ from torch import Tensor, nn
 from stages.errors import CrossdimError, InputError
 from stages.store.commit import commit_bytes, make_folder, sweep
 from stages.store.fingerprint import canonical_json
-from stages.train.run import versions
+from stages.train.run import OWN_FILE, versions
 
 FORMAT = "crossdim-checkpoint"
 FORMAT_VERSION = 1
 POINTERS = ("last", "best")
-_OWN_FILE = re.compile(r"(weights-\d+-[0-9a-f]{12}\.safetensors|optimizer-\d+-[0-9a-f]{12}\.pt)")
 _PLAIN = ("system", "params", "seed", "inputs", "step", "state", "metrics")
 OptimizerState = dict[int, dict[str, Any]]  # parameter number -> name -> tensor or number
 
@@ -208,7 +206,7 @@ def _delete_unused(folder: Path) -> None:
             except InputError:
                 return
     for path in folder.iterdir():
-        if _OWN_FILE.fullmatch(path.name) and path.name not in used:
+        if OWN_FILE.fullmatch(path.name) and path.name not in used:
             with suppress(OSError):  # what cannot be deleted now is in nobody's way
                 path.unlink()
     sweep(folder)
@@ -233,10 +231,19 @@ def _read_pointer(folder: Path, which: str) -> dict[str, Any]:
         intact = digest == _sha256(canonical_json(pointer).encode())
     except ValueError:  # NaN, which we never write
         intact = False
-    whole = {*_PLAIN, "files"} <= pointer.keys() and {"weights", "optimizer"} <= {*pointer["files"]}
-    if not intact or not whole:
+    if not intact or not _is_whole(pointer):
         raise _damaged(path, "its content does not match its sha256", which)
     return pointer
+
+
+def _is_whole(pointer: Mapping[str, Any]) -> bool:
+    """Whether a pointer says all that is read of it, each of its kind."""
+    kinds = {"system": str, "params": dict, "seed": int, "inputs": str, "step": int}
+    kinds |= {"state": dict, "metrics": dict, "files": dict}
+    if not all(isinstance(pointer.get(key), kind) for key, kind in kinds.items()):
+        return False
+    files = [pointer["files"].get(kind) for kind in ("weights", "optimizer")]
+    return all(isinstance(one, dict) and {"file", "sha256"} <= one.keys() for one in files)
 
 
 def _read_file(
@@ -245,7 +252,7 @@ def _read_file(
     """A file that a pointer names, and its bytes as they were hashed."""
     name, digest = str(pointer["files"][kind]["file"]), pointer["files"][kind]["sha256"]
     path = folder / name
-    if not _OWN_FILE.fullmatch(name):  # so it stays in the folder
+    if not OWN_FILE.fullmatch(name):  # so it stays in the folder
         raise _damaged(folder / f"{which}.json", f"it names {name!r} as its {kind}", which)
     try:
         data = path.read_bytes()

@@ -10,7 +10,7 @@ from typing import Any
 from stages.errors import CrossdimError
 from stages.store.fingerprint import canonical_json, digest
 from stages.store.workspace import Workspace
-from stages.train.run import Run, list_runs
+from stages.train.run import OWN_FILE, Run, list_runs
 
 
 def runs_status(workspace: Workspace) -> list[dict[str, Any]]:
@@ -30,7 +30,7 @@ def _status(workspace: Workspace, run: Run) -> dict[str, Any]:
         same = digest(canonical_json([prints, by_split]).encode()) == data["fingerprint"]
         why = record["status"] if same else f"{record['status']}; its inputs have changed"
         fresh = same and record["status"] == "finished"
-    except (CrossdimError, KeyError, TypeError) as error:
+    except (CrossdimError, KeyError, TypeError, AttributeError) as error:
         return {"run": name, "status": "damaged", "fresh": False, "why": str(error)}
     return {"run": name, "status": record["status"], "fresh": fresh, "why": why}
 
@@ -44,8 +44,11 @@ def verify_runs(workspace: Workspace) -> tuple[int, dict[str, str]]:
             label = f"runs/{run.system}/{run.name}/checkpoints"
             try:
                 wanted = _files(json.loads(pointer.read_bytes()))
-            except ValueError:
+            except (OSError, ValueError, RecursionError):
                 problems[f"{label}/{pointer.name}"] = "it is no JSON"
+                continue
+            except (KeyError, TypeError, AttributeError):
+                problems[f"{label}/{pointer.name}"] = "it is no pointer to a checkpoint"
                 continue
             for name, sha256 in wanted.items():
                 path = run.checkpoints / name
@@ -58,4 +61,8 @@ def verify_runs(workspace: Workspace) -> tuple[int, dict[str, str]]:
 
 
 def _files(pointer: Mapping[str, Any]) -> dict[str, str]:
-    return {f["file"]: f["sha256"] for f in pointer["files"].values()}
+    """The files of a pointer with their sha256; TypeError for names that are none of ours."""
+    files = {f["file"]: f["sha256"] for f in pointer["files"].values()}
+    if not all(OWN_FILE.fullmatch(name) for name in files):  # so they stay in the folder
+        raise TypeError
+    return files

@@ -45,7 +45,7 @@ class Metrics:
             return
         line = ",".join(cells.get(name, "") for name in self._columns) + "\n"
         try:
-            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
             try:
                 if os.write(handle, line.encode()) != len(line):
                     raise OSError("no space left for a whole row")
@@ -79,8 +79,11 @@ def _complete_rows(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     lines = path.read_text("utf-8", "replace").splitlines(keepends=True)
-    whole = list(csv.reader(line for line in lines if line.endswith("\n")))
-    return [dict(zip(whole[0], cells)) for cells in whole[1:] if len(cells) == len(whole[0])]
+    try:
+        whole = list(csv.reader(line for line in lines if line.endswith("\n")))
+    except csv.Error as error:
+        raise InputError(f"{path} is damaged: {error}", "delete it; training goes on") from None
+    return [dict(zip(whole[0], row)) for row in whole[1:] if len(row) == len(whole[0])]
 
 
 def _step_of(row: Mapping[str, str], path: Path) -> int:

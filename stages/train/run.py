@@ -25,7 +25,7 @@ import filelock
 
 from stages.errors import InputError, UsageError
 from stages.stage import params_from_json, params_json
-from stages.store.commit import commit_bytes, make_folder
+from stages.store.commit import commit_bytes, explained, make_folder
 from stages.store.fingerprint import safe_name
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ FORMAT = "crossdim-run"
 FORMAT_VERSION = 1
 # What may differ when a run is continued: how long, and how often it looks.
 MAY_CHANGE = ("steps", "validate_every")
+# The files of a checkpoint; a pointer that names any other is none of ours.
+OWN_FILE = re.compile(r"(weights-\d+-[0-9a-f]{12}\.safetensors|optimizer-\d+-[0-9a-f]{12}\.pt)")
 Status = Literal["running", "finished", "stopped"]
 
 
@@ -94,7 +96,7 @@ class Run:
             raise InputError(
                 f"no run {self.name} of {self.system}", f"run: crossdim train {self.system}"
             ) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(
                 f"{path} is damaged: {error}", "train it again with --fresh"
             ) from error
@@ -102,6 +104,8 @@ class Run:
             raise InputError(f"{path} is not the record of a run", "train it again with --fresh")
         if record.get("format_version") != FORMAT_VERSION or record.get("system") != self.system:
             raise InputError(f"{path} is of another program", "train it again with --fresh")
+        if not _is_whole(record):
+            raise InputError(f"{path} is damaged", "train it again with --fresh")
         return record
 
     def best(self) -> dict[str, Any]:
@@ -113,7 +117,7 @@ class Run:
             raise InputError(
                 f"run {self.name} has no best checkpoint yet", f"run: crossdim train {self.system}"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 f"the best checkpoint of {self.name} is damaged", "train again"
             ) from error
@@ -130,6 +134,8 @@ class Run:
                 f"run {self.name} of {self.system} is being trained by another process",
                 "wait for it, or give this one another --name",
             ) from error
+        except OSError as error:  # a link in its place, among others
+            raise explained(error, self.folder / ".lock") from error
         try:
             yield
         finally:
@@ -206,6 +212,25 @@ class Run:
                 shutil.rmtree(folder)
         self.metrics.unlink(missing_ok=True)
         (self.folder / "run.json").unlink(missing_ok=True)
+
+
+def _is_whole(record: Mapping[str, Any]) -> bool:
+    """Whether all is there that commands read of a run.json, each of its kind."""
+    kinds = {"params": dict, "seed": int, "status": str, "created": str, "updated": str}
+    kinds |= {"preset": str, "argv": list, "data": dict}
+    if not all(isinstance(record.get(key), kind) for key, kind in kinds.items()):
+        return False
+    data = record["data"]
+    ids, names, variants = (data.get(key) for key in ("ids", "categories", "variants"))
+    return (
+        isinstance(ids, dict)
+        and all(isinstance(members, list) for members in ids.values())
+        and all(isinstance(one, str) for members in ids.values() for one in members)
+        and isinstance(names, list)
+        and all(isinstance(name, str) for name in names)
+        and isinstance(variants, dict)
+        and all(isinstance(one, str) for one in variants.values())
+    )
 
 
 def create_run(workspace: Path, system: str, name: str, about: About) -> Run:

@@ -145,4 +145,9 @@ def _add(sources: Sources, group: str, file: Path, more: dict[str, Any]) -> None
 def _found(sources: Sources, path: Path, layout: str) -> Sources:
     if not sources:
         raise InputError(f"{path} holds no {layout}", "check the path and --format")
+    seen: dict[str, str] = {}
+    for item in sources:
+        other = seen.setdefault(item.casefold(), item)
+        if other != item:
+            raise InputError(f"{other} and {item} differ in case alone", "rename one of them")
     return sources

@@ -1,4 +1,4 @@
-"""The real command under SIGKILL: nothing is damaged, and the end is that of an undisturbed run."""
+"""R3, R5: the command under SIGKILL: nothing is damaged, and it ends as if undisturbed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,9 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_twenty_kills_of_voxelize(shapes: Path, tmp_path: Path) -> None:
+def test_twenty_kills_of_voxelize(
+    shapes: Path, tmp_path: Path, record_testsuite_property: Any
+) -> None:
     whole = Path(shutil.copytree(shapes, tmp_path / "whole"))
     began = time.monotonic()
     assert start(whole).wait(timeout=300) == 0
@@ -80,6 +83,7 @@ def test_twenty_kills_of_voxelize(shapes: Path, tmp_path: Path) -> None:
         assert before.items() <= after.items() <= expected.items()
         if (root / "voxels").exists():
             assert verify(root / "voxels" / "res24") == {}
+    record_testsuite_property("figure kills", hits)
     assert hits >= KILLS // 2
     assert start(root).wait(timeout=300) == 0
     assert shards(root) == expected

@@ -1,4 +1,4 @@
-"""Items on a Ray cluster: the bytes, and the failures, of a run without one."""
+"""R14, S10: items on a Ray cluster: the bytes, and the failures, of a run without one."""
 
 from __future__ import annotations
 

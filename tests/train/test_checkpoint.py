@@ -1,4 +1,4 @@
-"""Checkpoints: all or nothing on disk, no flipped bit unnoticed, no code in them."""
+"""R13, R7, S1: checkpoints: all or nothing on disk, no flipped bit unnoticed, no code in them."""
 
 from __future__ import annotations
 
@@ -152,13 +152,16 @@ def _fail_at(number: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["kill", "transient", "persistent"])
-def test_a_fault_at_any_call_leaves_the_old_or_the_new(tmp_path: Path, kind: str) -> None:
+def test_a_fault_at_any_call_leaves_the_old_or_the_new(
+    tmp_path: Path, kind: str, record_testsuite_property: Any
+) -> None:
     ours, theirs = toy.context.Pipe(duplex=False)
     process = toy.context.Process(target=_faulty, args=(theirs, tmp_path, kind))
     process.start()
     theirs.close()
     points = list(iter(ours.recv, None))
     process.join(30)
+    record_testsuite_property("figure kills", len(points) - 1)
     # four commits (open, write, fsync, replace, open, fsync) and two files deleted
     assert len(points) - 1 >= 24
     legal = ([[1.0], [1.0]], [[2.0], [1.0]], [[2.0], [2.0]])  # best is replaced before last
@@ -172,7 +175,8 @@ def test_a_fault_at_any_call_leaves_the_old_or_the_new(tmp_path: Path, kind: str
     assert [[2.0], [1.0]] in [state for _, _, state, *_ in points]
 
 
-def test_200_flipped_bits_are_all_noticed(tmp_path: Path) -> None:
+def test_200_flipped_bits_are_all_noticed(tmp_path: Path, record_testsuite_property: Any) -> None:
+    record_testsuite_property("figure flips", 200)
     checkpoint.save(tmp_path, content(1), ["last"])
     rng = random.Random(0)
     files = sorted(tmp_path.iterdir())
@@ -195,7 +199,7 @@ def test_truncated_and_missing_files_are_named(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, content(1), ["last"])
     for path in sorted(tmp_path.iterdir()):
         data = path.read_bytes()
-        for length in (0, 1, len(data) // 2, len(data) - 2):
+        for length in {*(len(data) * n // 60 for n in range(60)), len(data) - 2}:
             path.write_bytes(data[:length])
             with pytest.raises(InputError, match="is damaged") as caught:
                 checkpoint.load(tmp_path, "last", "toy")

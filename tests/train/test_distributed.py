@@ -1,4 +1,4 @@
-"""Two processes over gloo, as `accelerate launch` or torchrun start them."""
+"""R15: two processes over gloo, as `accelerate launch` or torchrun start them."""
 
 from __future__ import annotations
 

@@ -49,10 +49,11 @@ def list_sources(origin: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for entry in entries:  # what tells two objects of one name apart is their picture, or its turn
         seen[entry.object.path] += 1
         keys.append(f"{entry.object.path} {seen[entry.object.path]}")
-        wanted.setdefault(entry.category, {})[keys[-1]] = entry.name
+        # names differ between categories that differ in case alone, too
+        wanted.setdefault(entry.category.casefold(), {})[keys[-1]] = entry.name
     names = {category: distinct_names(texts) for category, texts in wanted.items()}
     return {
-        f"{entry.category}/{names[entry.category][key]}": entry.object.source(str(root))
+        f"{entry.category}/{names[entry.category.casefold()][key]}": entry.object.source(str(root))
         for key, entry in zip(keys, entries)
     }
 

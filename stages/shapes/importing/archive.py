@@ -53,7 +53,9 @@ class Archive:
         if len(entries) > MOST_ENTRIES:
             raise ItemError(f"{what} has more than {MOST_ENTRIES} members")
         self.members: Mapping[str, zipfile.ZipInfo] = {
-            entry.filename.replace("\\", "/"): entry for entry in entries if not entry.is_dir()
+            entry.filename.replace("\\", "/"): entry
+            for entry in entries
+            if entry.filename and not entry.is_dir()
         }
 
     def find(self, name: str, folder: str = "") -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -11,6 +12,9 @@ from stages.errors import ItemError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TGA")
 MAX_PIXELS = 64_000_000  # a few kilobytes can declare an image of any size
+
+# what Pillow raises on damaged pixels
+_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, struct.error)
 
 
 def open_image(data: bytes, name: str) -> Image.Image:
@@ -38,6 +42,15 @@ def check_size(image: Image.Image, name: str) -> None:
         )
 
 
+def copied(image: Image.Image, name: str) -> Image.Image:
+    """A copy, for what changes an image in reading it; ItemError when its pixels cannot be read."""
+    check_size(image, name)
+    try:
+        return image.copy()
+    except _DAMAGE as error:
+        raise ItemError(f"texture {name} is damaged: {error}") from error
+
+
 def to_rgba(image: Image.Image, longest: int, name: str) -> np.ndarray:
     """(h, w, 4) uint8 of an image, its longer side reduced to `longest` pixels if it is longer.
 
@@ -47,7 +60,7 @@ def to_rgba(image: Image.Image, longest: int, name: str) -> np.ndarray:
     try:
         image.draft("RGB", (longest, longest))  # JPEG: decode at a smaller size, never below this
         image = _eight_bit(image).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:
+    except _DAMAGE as error:
         raise ItemError(f"texture {name} is damaged: {error}") from error
     scale = longest / max(image.size)
     if scale < 1:

@@ -18,7 +18,7 @@ import trimesh
 from PIL import Image
 
 from stages.errors import ItemError
-from stages.shapes.importing.images import to_rgba
+from stages.shapes.importing.images import copied, to_rgba
 from stages.shapes.importing.parts import (
     MAX_FACES,
     PLAIN,
@@ -35,13 +35,21 @@ _OPAQUE, _MASK = "OPAQUE", "MASK"
 
 
 class _Resolver(trimesh.resolvers.Resolver):
-    """Gives trimesh the files of a model's folder, and nothing else."""
+    """Gives trimesh the files of a model's folder, and nothing else.
+
+    `refused` is why a file was not given that must not be read: some of trimesh's readers go on.
+    """
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
+        self.refused: ItemError | None = None
 
     def get(self, key: str) -> bytes:
-        return self._folder.get(key)
+        try:
+            return self._folder.get(key)
+        except ItemError as error:
+            self.refused = error
+            raise
 
     def keys(self) -> list[str]:
         return []
@@ -59,11 +67,14 @@ def read_scene(data: bytes, suffix: str, folder: Folder, texture_size: int) -> l
     Mirrored instances keep their outside outside. Raises ItemError when trimesh cannot read the
     file, or when the instances come to more than MAX_FACES.
     """
+    resolver = _Resolver(folder)
     with _quiet():
         try:
             scene = trimesh.load_scene(
-                io.BytesIO(data), file_type=suffix[1:], resolver=_Resolver(folder), process=False
+                io.BytesIO(data), file_type=suffix[1:], resolver=resolver, process=False
             )
+            if resolver.refused is not None:
+                raise resolver.refused
             order = {name: n for n, name in enumerate(scene.geometry)}
             nodes = [scene.graph[node] for node in scene.graph.nodes_geometry]
         except (ItemError, MemoryError):
@@ -84,16 +95,16 @@ def read_scene(data: bytes, suffix: str, folder: Folder, texture_size: int) -> l
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Neither log lines nor warnings; numbers that end early are an error, not a short array."""
-    log = logging.getLogger("trimesh")
-    was_disabled = log.disabled
-    log.disabled = True
+    log = logging.getLogger("trimesh")  # its modules have loggers of their own below this one
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             warnings.filterwarnings("error", message="string or file could not be read")
             yield
     finally:
-        log.disabled = was_disabled
+        log.setLevel(level)
 
 
 def _line(error: Exception) -> str:
@@ -183,7 +194,7 @@ class _Textures:
         """(h, w, 4) uint8, its alpha as the material's alpha mode has it."""
         key = (id(image), mode, cutoff if mode == _MASK else 0.0)
         if key not in self._known:
-            rgba = to_rgba(image.copy(), self._longest, "in the file").copy()
+            rgba = to_rgba(copied(image, "in the file"), self._longest, "in the file").copy()
             if mode == _OPAQUE:
                 rgba[..., 3] = 255
             elif mode == _MASK:

@@ -22,7 +22,7 @@ from stages.errors import InputError, ItemError
 from stages.shapes.importing.archive import Archive, open_archive
 from stages.shapes.importing.listing import Sources, axes_of, entries
 from stages.shapes.importing.mtl import decoded
-from stages.store.fingerprint import digest
+from stages.store.fingerprint import digest, is_safe_name
 
 UP, FRONT = "+y", "+z"
 CATALOGUE = "PluginFurnitureCatalog.properties"
@@ -119,7 +119,8 @@ def _printable(text: str) -> str:
 def slug(text: str) -> str:
     """Text as part of an id: ASCII letters in lower case, digits and single dashes."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain)[: _SLUG + 1].strip("-")[:_SLUG]
+    plain = re.sub(r"[^a-z0-9]+", "-", plain)[: _SLUG + 1].strip("-")[:_SLUG]
+    return plain if not plain or is_safe_name(plain) else f"x-{plain}"  # a device's name
 
 
 def parse_properties(text: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`python -m tests.store.flipped ROOT`: reads a shard with one bit flipped, again and again.
+"""`python -m tests.faults.flipped ROOT`: reads a shard with one bit flipped, again and again.
 
 A process of its own, for what HDF5 does to a damaged file is not known beforehand. Each line of
 stdin is the number of a bit of the shard; the answer is `error`, `same` or `silent`, and whether

@@ -1,4 +1,4 @@
-"""Makers of HDF5 files that reach for other files, or claim to be what they are not."""
+"""Makers of HDF5 files (S2) that reach for other files, or claim to be what they are not."""
 
 from __future__ import annotations
 
@@ -74,6 +74,54 @@ def named_type(file: h5py.File, folder: Path) -> None:
     file["grid"] = np.dtype("u1")
 
 
+def cycle(file: h5py.File, folder: Path) -> None:
+    file.create_group("points")["000000"] = file["/"]  # a hard link, upwards
+
+
+def compound(file: h5py.File, folder: Path) -> None:
+    data = np.zeros((1, 4), [("a", "u1"), ("b", "f4")])
+    file.create_dataset("grid", data=data, chunks=(1, 4), fletcher32=True)
+
+
+def references(file: h5py.File, folder: Path) -> None:
+    data = np.array([[file.ref]], h5py.ref_dtype)
+    file.create_dataset("grid", data=data, chunks=(1, 1))
+
+
+def long_strings(file: h5py.File, folder: Path) -> None:
+    file.create_dataset("grid", data=["x" * 100], dtype=h5py.string_dtype(), chunks=(1,))
+
+
+def long_attribute(file: h5py.File, folder: Path) -> None:
+    honest(file)
+    file["grid"].attrs["units"] = "of a length that varies"
+
+
+def large_attribute(file: h5py.File, folder: Path) -> None:
+    honest(file)
+    file.attrs.create("note", np.zeros(8000, "S8"))
+    file.attrs.create("more", np.zeros(1 << 17, np.uint8))
+
+
+def holes(file: h5py.File, folder: Path) -> None:
+    """Four billion items in no bytes at all: all of them would read as 7."""
+    file.create_dataset("grid", (1 << 32, 64), "u1", chunks=(1, 64), fletcher32=True, fillvalue=7)
+
+
+def hole(file: h5py.File, folder: Path) -> None:
+    grid = file.create_dataset("grid", (1, 128), "u1", chunks=(1, 64), fletcher32=True)
+    grid[0, :64] = 1
+
+
+def honest(file: h5py.File) -> None:
+    """What is read."""
+    grid = file.create_dataset(
+        "grid", data=np.zeros((1, 64), np.uint8), chunks=(1, 64), fletcher32=True
+    )
+    grid.attrs["item_shape"] = np.array([8, 8, 8])
+    grid.attrs["packed"] = np.bytes_("big")
+
+
 MAKERS: list[Callable[[h5py.File, Path], None]] = [
     external_link,
     soft_link,
@@ -87,6 +135,14 @@ MAKERS: list[Callable[[h5py.File, Path], None]] = [
     no_checksum,
     huge_chunk,
     named_type,
+    cycle,
+    compound,
+    references,
+    long_strings,
+    long_attribute,
+    large_attribute,
+    holes,
+    hole,
 ]
 
 

@@ -1,9 +1,10 @@
-"""Files that reach for other files are refused, and what they reach for stays as it is."""
+"""S2: files that reach for other files are refused, and what they reach for stays as it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -13,14 +14,14 @@ from stages.errors import InputError
 from stages.store.index import load_index, save_index, verify
 from stages.store.reader import OpenShards, read_row
 from stages.store.shard import LIBVER, shard_name
+from tests.attacks.make_hdf5 import MAKERS, hostile_shard
 from tests.engine import fake
 from tests.store.cache import make, shards
-from tests.store.hostile import MAKERS, hostile_shard
 
 
 @pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
 def test_hostile_shards_are_refused(
-    tmp_path: Path, maker: Callable[[h5py.File, Path], None]
+    tmp_path: Path, maker: Callable[[h5py.File, Path], None], record_testsuite_property: Any
 ) -> None:
     artefact = make(tmp_path, ["toy/a"])
     (honest,) = shards(artefact)
@@ -29,16 +30,19 @@ def test_hostile_shards_are_refused(
     name = shard_name(0, data)  # the digest is right: whoever makes files can make names
     honest.unlink()
     (artefact.folder / "manifest.json").unlink()
-    (artefact.folder / name).write_bytes(data)
+    path = artefact.folder / name
+    path.write_bytes(data)
     for attempt in (
         lambda: artefact.refresh().read("toy/a"),
         lambda: load_index(artefact.folder),
         lambda: save_index(artefact.folder),
         lambda: fake.run(tmp_path, ["toy/a"]),
-        lambda: OpenShards().get(artefact.folder / name),
+        lambda: read_row(OpenShards().get(path), 0, path),
     ):
         with pytest.raises(InputError, match=name):
             attempt()
+    record_testsuite_property("figure hostile", 1)
+    record_testsuite_property("figure refused", int(name in verify(artefact.folder)))
     assert name in verify(artefact.folder)
     assert {p: p.read_bytes() for p in tmp_path.glob("secret*")} == around
 

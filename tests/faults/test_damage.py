@@ -1,4 +1,4 @@
-"""Missing, truncated, foreign, renamed, flipped: named by readers, healed by reruns."""
+"""R7, R8, R9, S3: missing, truncated, foreign, flipped: named by readers, healed by reruns."""
 
 from __future__ import annotations
 
@@ -126,12 +126,15 @@ def test_a_lost_shard_without_a_manifest_is_missing_not_filled(
             artefact.read(item)
 
 
-def test_truncated_at_sixty_lengths(tmp_path: Path, intact: Artefact) -> None:
+def test_truncated_at_sixty_lengths(
+    tmp_path: Path, intact: Artefact, record_testsuite_property: Any
+) -> None:
     artefact = _copy(intact, tmp_path)
     victim = shards(artefact)[1]
     data = victim.read_bytes()
     lengths = sorted({len(data) * n // 60 for n in range(60)} | {len(data) - 1})
     assert len(lengths) >= 60
+    record_testsuite_property("figure flips", len(lengths))
     for length in lengths:
         victim.write_bytes(data[:length])
         assert victim.name in verify(artefact.folder), length
@@ -203,7 +206,7 @@ def test_flipped_bits_are_never_silent(tmp_path: Path, record_testsuite_property
     bits = random.Random(7).sample(range(8 * path.stat().st_size), FLIPS)
     found: Counter[str] = Counter()
     while bits:
-        command = [sys.executable, "-m", "tests.store.flipped", str(tmp_path)]
+        command = [sys.executable, "-m", "tests.faults.flipped", str(tmp_path)]
         with subprocess.Popen(
             command,
             cwd=REPOSITORY,
@@ -225,6 +228,10 @@ def test_flipped_bits_are_never_silent(tmp_path: Path, record_testsuite_property
                     break
             reader.stdin.close()
     record_testsuite_property("flips of a shard", str(dict(found)))
+    record_testsuite_property("figure flips", sum(found.values()))
+    record_testsuite_property("figure silent", sum(n for k, n in found.items() if "silent" in k))
+    record_testsuite_property("figure crashes", found["died"])
+    record_testsuite_property("figure hangs", found["hang"])
     assert set(found) <= {"error noticed", "same noticed"}, found
     assert sum(found.values()) == FLIPS
     assert found["error noticed"] > FLIPS / 2

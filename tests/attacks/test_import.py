@@ -1,0 +1,80 @@
+"""S4, S5: every hostile mesh at once through `crossdim shapes import`: each is refused by name, the
+honest ones come in, nothing outside of the folder is read, and no process grows or dies."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from stages.store.workspace import Workspace
+from tests.attacks.make_meshes import HOSTILE, OBJ, SECRET
+from tests.attacks.names import active_terminal
+from tests.shapes import layouts
+from tests.shapes.import_models import png, write
+
+HONEST = (".obj", ".off", ".ply", ".stl", ".glb", ".gltf")
+MOST_RSS = 1 << 30  # bytes, of any process of the command
+
+
+def data_set(root: Path) -> dict[str, str]:
+    """A table of all of them; returns the ids of the hostile ones with the reason expected."""
+    rows = ["id,category,file,up,front"]
+    expected = {}
+    for name, (data, reason) in HOSTILE.items():
+        write(root / "data" / name, data)
+        item = name.replace(".", "-")
+        rows.append(f"{item},hostile,{name},+z,-y")
+        expected[f"hostile/{item}"] = reason
+    write(root / "secret.png", png(SECRET))
+    write(root / "data" / "escape.mtl", "newmtl x\nmap_Kd ../secret.png\n")
+    write(root / "data" / "escape.obj", OBJ.replace("m.mtl", "escape.mtl"))
+    rows.append("escape,hostile,escape.obj,+z,-y")
+    expected["hostile/escape"] = "leads out of the model's folder"
+    for suffix in HONEST:
+        layouts.model(root / "data" / f"fine{suffix}", "+z", "-y")
+        rows.append(f"fine{suffix.replace('.', '-')},honest,fine{suffix},+z,-y")
+    write(root / "data" / "models.csv", "\n".join(rows) + "\n")
+    return expected
+
+
+def test_all_hostile_meshes_at_once(tmp_path: Path, record_testsuite_property: Any) -> None:
+    expected = data_set(tmp_path)
+    line = ["shapes", "import", "data", "--jobs", "1", "--quiet", "--workspace", "workspace"]
+    limits = ["--item-seconds", "60", "--item-memory-gib", "1"]
+    with (tmp_path / "err").open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "crossdim_cli.main", *line, *limits],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+        _, status, usage = os.wait4(process.pid, 0)  # of its workers, too
+        process.returncode = os.waitstatus_to_exitcode(status)
+    text = (tmp_path / "err").read_text()
+    assert process.returncode == 1, text
+    artefact = Workspace(tmp_path / "workspace").artefact("shapes", "data")
+    failures = {item: entry.reason for item, entry in artefact.index.failures().items()}
+    record_testsuite_property("figure hostile", len(expected))
+    record_testsuite_property("figure refused", len(expected.keys() & failures.keys()))
+    assert failures.keys() == expected.keys()
+    for item, reason in expected.items():
+        assert reason in failures[item], item
+        assert "its process" not in failures[item]
+        assert "took longer" not in failures[item]
+        assert "of memory" not in failures[item]
+    assert len(artefact.index.items()) == len(HONEST)
+    for item in artefact.index.items():
+        arrays = artefact.read(item)
+        leaked = sum(SECRET.tobytes() in array.tobytes() for array in arrays.values())
+        record_testsuite_property("figure foreign", leaked)
+        assert leaked == 0
+    assert active_terminal(text.replace("\n", "")) == []
+    assert "Traceback" not in text
+    rss = 1024 * usage.ru_maxrss
+    record_testsuite_property("hostile meshes", f"{len(failures)} refused, {rss >> 20} MiB at most")
+    assert rss < MOST_RSS
