@@ -33,7 +33,10 @@ def open_readonly(path: Path, what: str) -> h5py.File:
             f"{what} {path} is damaged or no HDF5 file ({reason})", "run: crossdim verify"
         ) from None
     try:
-        _check_attributes(file, "/", path)
+        try:
+            _check_attributes(file, "/", path)
+        except (OSError, RuntimeError, ValueError, TypeError) as error:
+            raise InputError(f"{path} is damaged", "run: crossdim verify") from error
         check_members(file, path)
     except BaseException:
         file.close()
@@ -62,27 +65,24 @@ def checked_member(group: h5py.Group, name: str, path: Path) -> h5py.Dataset | h
                 f"{path} holds a link out of its own tree: {name!r}", "do not use this file"
             )
         member = group[name]
-    except (OSError, KeyError, RuntimeError) as error:
+        _check_attributes(member, name, path)
+        if isinstance(member, h5py.Dataset):
+            _check_dataset(member, name, path)
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError) as error:
         raise InputError(f"{path} is damaged at {name!r}", "run: crossdim verify") from error
-    _check_attributes(member, name, path)
-    if isinstance(member, h5py.Dataset):
-        _check_dataset(member, name, path)
     return member
 
 
 def _check_attributes(of: h5py.Group | h5py.Dataset, name: str, path: Path) -> None:
     """Raise InputError unless all attributes are short, of numbers or strings of fixed length."""
-    try:
-        for number in range(h5py.h5a.get_num_attrs(of.id)):
-            attribute = h5py.h5a.open(of.id, index=number)
-            size = attribute.dtype.itemsize * math.prod(attribute.shape)
-            if attribute.dtype.kind not in _PLAIN or size > _MAX_ATTRIBUTE_BYTES:
-                raise InputError(
-                    f"{path}: {name!r} has an attribute that is no number or short text",
-                    "do not use this file",
-                )
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise InputError(f"{path} is damaged at {name!r}", "run: crossdim verify") from error
+    for number in range(h5py.h5a.get_num_attrs(of.id)):
+        attribute = h5py.h5a.open(of.id, index=number)
+        size = attribute.dtype.itemsize * math.prod(attribute.shape)
+        if attribute.dtype.kind not in _PLAIN or size > _MAX_ATTRIBUTE_BYTES:
+            raise InputError(
+                f"{path}: {name!r} has an attribute that is no number or short text",
+                "do not use this file",
+            )
 
 
 def _check_dataset(dataset: h5py.Dataset, name: str, path: Path) -> None:
