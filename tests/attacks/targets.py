@@ -22,7 +22,7 @@ import torch
 from crossdim_cli.config import read_config
 from stages.errors import CrossdimError, ItemError
 from stages.geometry.mesh import Mesh
-from stages.geometry.voxels import decode_binvox, encode_binvox
+from stages.geometry.voxels import decode_binvox
 from stages.photos import backgrounds, keypoints
 from stages.photos.layouts import flic, keypoint5, pascal3d
 from stages.shapes import importing as shapes
@@ -42,14 +42,10 @@ from stages.train.log import read_metrics
 from stages.train.run import find_run, list_runs
 from stages.viewpoints import fitted
 from stages.viewpoints import importing as viewpoints
+from tests.attacks import honest
 from tests.engine import fake
-from tests.photos import makers
 from tests.photos.test_keypoints import MAKERS, WIDE
-from tests.shapes import layouts
-from tests.shapes.import_models import BOX_OBJ, PICTURE, Glb, png, write
 from tests.viewpoints import trees
-
-REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 @dataclass(frozen=True)
@@ -139,69 +135,6 @@ def _shapes(format: str) -> Callable[[Path], None]:
     return read
 
 
-def _meshes(*names: str) -> Callable[[Path], None]:
-    """A folder of a category with the model in these formats, and a small real one if there is."""
-
-    def make(folder: Path) -> None:
-        for name in names:
-            layouts.model(folder / "chair" / name, "+y", "+z")
-            found = sorted(
-                REAL.rglob(f"*{Path(name).suffix}"), key=lambda path: path.stat().st_size
-            )
-            if found:
-                write(folder / "chair" / f"real-{name}", found[0].read_bytes())
-
-    return make
-
-
-def _textured(folder: Path) -> None:
-    write(folder / "chair/a.obj", "mtllib a.mtl\n" + BOX_OBJ.replace("f ", "usemtl x\nf ", 1))
-    write(folder / "chair/a.mtl", "newmtl x\nKd 1 0 0\nd 0.5\nmap_Kd -s 1 1 1 t.png\n")
-    write(folder / "chair/t.png", png(PICTURE))
-    write(folder / "chair/b.obj", layouts.obj(layouts.posed("+y", "+z"), "a.mtl"))
-
-
-def _scene(folder: Path) -> None:
-    rows = {"TEXCOORD_0": np.zeros((8, 2)), "NORMAL": np.ones((8, 3)), "COLOR_0": np.ones((8, 4))}
-    file = Glb(nodes=[{"mesh": 0, "scale": [1, 2, 1], "children": [1]}, {"mesh": 0}])
-    file.header["images"] = [{"bufferView": file.view(png(PICTURE)), "mimeType": "image/png"}]
-    file.header["textures"] = [{"source": 0}]
-    pbr = {"baseColorTexture": {"index": 0}, "baseColorFactor": [1, 0.5, 0, 1]}
-    file.header["materials"] = [{"pbrMetallicRoughness": pbr, "alphaMode": "MASK"}]
-    file.header["meshes"] = [{"primitives": [file.box(material=0, **rows)]}]
-    write(folder / "chair/a.glb", file.glb())
-
-
-def _library(folder: Path) -> None:
-    members = {"a/c.obj": layouts.obj(layouts.posed("+y", "+z"), "m.mtl"), "a/m.mtl": "newmtl m\n"}
-    piece = {"name": "Chair", "category": "Living room", "model": "/a/c.obj", "id": "x"}
-    more = {"modelRotation": "1 0 0 0 1 0 0 0 1", "width": "10", "height": "20", "depth": "30"}
-    write(folder / "a.sh3f", layouts.library([piece, {**piece, **more}], members, id="lib"))
-
-
-def _table(folder: Path) -> None:
-    layouts.model(folder / "a.off", "+z", "-y")
-    head = "id,category,file,up,front,split,family,source,creator,license"
-    rows = ("a,chair,a.off,+z,-y,train,f,web,me,CC0", "b,chair,a.off,+y,+z,test,,,,")
-    write(folder / "models.csv", "\n".join([head, *rows, ""]))
-
-
-def _annotated(folder: Path) -> None:
-    layouts.model(folder / "chair01.ply", "+z", "-y")
-    points = {"chair01": {"tip": [0, 1, 0.5], "left": [1, 2, 3]}, "chair02": {}}
-    write(folder / "keypoints3d.json", json.dumps(points))
-
-
-def _shapenet(folder: Path) -> None:
-    layouts.shapenet_v2(folder, "03001627", "abc")
-    layouts.shapenet_v1(folder, "02691156", "def")
-
-
-def _binvox(folder: Path) -> None:
-    grid = np.random.default_rng(0).random((6, 6, 6)) < 0.5
-    write(folder / "a.binvox", encode_binvox(grid, np.zeros(3), 1.0))
-
-
 def _read_binvox(folder: Path) -> None:
     voxels, origin, extent = decode_binvox((folder / "a.binvox").read_bytes())
     assert voxels.ndim == 3
@@ -214,10 +147,6 @@ def _viewpoints(format: str) -> Callable[[Path], None]:
         _items(viewpoints.STAGE, {"format": format, "path": str(folder)}, lambda arrays: None)
 
     return read
-
-
-def _view_table(folder: Path) -> None:
-    trees.table(folder / "a.csv", "cup,test,a.jpg,10,20,,", "cup,,b.jpg,12,20,1,3")
 
 
 def _keypoints(format: str) -> Target:
@@ -234,25 +163,9 @@ def _keypoints(format: str) -> Target:
     return Target(make, read)
 
 
-def _pictures(folder: Path) -> None:
-    rng = np.random.default_rng(0)
-    colour = rng.integers(0, 256, (40, 30, 3), np.uint8)
-    for suffix, format in (("jpg", "JPEG"), ("webp", "WEBP"), ("bmp", "BMP"), ("tif", "TIFF")):
-        exif = {"exif": makers.oriented(6)} if suffix == "jpg" else {}
-        write(folder / f"a.{suffix}", makers.encode(colour, format, **exif))
-    write(folder / "b.png", makers.encode(rng.integers(0, 65536, (30, 40), np.uint16)))
-    write(folder / "c.png", makers.encode(colour))
-    write(folder / "a.gif", makers.encode(colour[..., 0], "GIF"))
-    write(folder / "a.ppm", makers.encode(colour, "PPM"))
-
-
 def _read_pictures(folder: Path) -> None:
     origin = {"kind": "backgrounds", "format": "folder", "path": str(folder)}
     _items(backgrounds.STAGE, origin, lambda arrays: None, size=64)
-
-
-def _store(folder: Path) -> None:
-    fake.run(folder, [*(f"toy/{n}" for n in range(4)), "toy/refuse"])
 
 
 def _read_store(folder: Path) -> None:
@@ -279,24 +192,6 @@ def _read_store(folder: Path) -> None:
                     arrays = read_row(file, row, shard, (), item)
                     assert sum(array.nbytes for array in arrays.values()) < 1 << 28
     refusals.tell()
-
-
-def _run(folder: Path) -> None:
-    from tests.train import toy
-
-    run = toy.new_run(folder, "run", ("toy",))
-    run.folder.mkdir(parents=True)
-    run.begin(toy.ToyParams(), 0)
-    run.mark("finished")
-    write(run.metrics, "step,loss,seconds\n1,0.5,1.0\n2,0.25,2.0\n")
-    model = toy.Toy().build(toy.ToyParams())
-    optimizer = toy.Toy().optimizer(model, toy.ToyParams())
-    sum(value.sum() for value in model.parameters()).backward()  # type: ignore[union-attr]
-    optimizer.step()
-    weights = checkpoint.snapshot_weights(model)
-    state = checkpoint.snapshot_optimizer(optimizer)
-    made = checkpoint.Checkpoint("toy", {"batch": 8}, 0, "f", 3, {}, weights, state)
-    checkpoint.save(run.checkpoints, made, ("last", "best"))
 
 
 def _read_run(folder: Path) -> None:
@@ -340,21 +235,6 @@ def _forge(folder: Path) -> None:
             path.write_text(json.dumps(pointer))
 
 
-def _sets(folder: Path) -> None:
-    workspace = Workspace(folder)
-    path = fitted.path_in(workspace, "mine")
-    one = Path(fitted.__file__).with_name("pascal3d.json")
-    found = json.loads(one.read_bytes())
-    found["categories"] = {
-        name: {k: v[:5] if isinstance(v, list) else v for k, v in table.items()}
-        for name, table in list(found["categories"].items())[:1]
-    }
-    write(path, json.dumps(found))
-    shipped = Path(template.__file__).parent / "templates" / "chair.json"
-    write(template.path_in(workspace, "chair"), shipped.read_bytes())
-    write(folder / "crossdim.toml", "[voxelize]\nres = 16\nfill = 'solid'\n")
-
-
 def _read_sets(folder: Path) -> None:
     refusals = _Refusals()
     workspace = Workspace(folder)
@@ -372,26 +252,26 @@ def _read_sets(folder: Path) -> None:
 
 
 TARGETS: dict[str, Target] = {
-    "obj": Target(_textured, _shapes("folder")),
-    "off": Target(_meshes("a.off"), _shapes("folder")),
-    "ply": Target(_meshes("a.ply"), _shapes("folder")),
-    "stl": Target(_meshes("a.stl"), _shapes("folder")),
-    "glb": Target(_meshes("a.glb"), _shapes("folder")),
-    "gltf": Target(_meshes("a.gltf"), _shapes("folder")),
-    "scene": Target(_scene, _shapes("folder")),
-    "sh3f": Target(_library, _shapes("sh3f")),
-    "manifest": Target(_table, _shapes("manifest")),
-    "annotated": Target(_annotated, _shapes("annotated")),
-    "shapenet": Target(_shapenet, _shapes("shapenet")),
-    "binvox": Target(_binvox, _read_binvox),
+    "obj": Target(honest.textured, _shapes("folder")),
+    "off": Target(honest.meshes("a.off"), _shapes("folder")),
+    "ply": Target(honest.meshes("a.ply"), _shapes("folder")),
+    "stl": Target(honest.meshes("a.stl"), _shapes("folder")),
+    "glb": Target(honest.meshes("a.glb"), _shapes("folder")),
+    "gltf": Target(honest.meshes("a.gltf"), _shapes("folder")),
+    "scene": Target(honest.scene, _shapes("folder")),
+    "sh3f": Target(honest.library, _shapes("sh3f")),
+    "manifest": Target(honest.table, _shapes("manifest")),
+    "annotated": Target(honest.annotated, _shapes("annotated")),
+    "shapenet": Target(honest.shapenet, _shapes("shapenet")),
+    "binvox": Target(honest.binvox, _read_binvox),
     "view-pascal3d": Target(trees.pascal3d, _viewpoints("pascal3d")),  # type: ignore[arg-type]
     "view-pickle": Target(trees.finegrained, _viewpoints("finegrained")),  # type: ignore[arg-type]
-    "view-table": Target(_view_table, _viewpoints("csv")),
+    "view-table": Target(honest.view_table, _viewpoints("csv")),
     **{f"keypoints-{name}": _keypoints(name) for name in MAKERS},
-    "pictures": Target(_pictures, _read_pictures),
-    "store": Target(_store, _read_store),
-    "run": Target(_run, _read_run),
-    "sets": Target(_sets, _read_sets),
+    "pictures": Target(honest.pictures, _read_pictures),
+    "store": Target(honest.store, _read_store),
+    "run": Target(honest.run, _read_run),
+    "sets": Target(honest.sets, _read_sets),
 }
 
 

@@ -19,6 +19,7 @@ from stages.store.workspace import Workspace
 from stages.train import checkpoint
 from stages.train.health import runs_status, verify_runs
 from stages.train.run import list_runs
+from stages.viewpoints import fitted
 from tests.shapes import layouts
 from tests.shapes.import_models import PICTURE, Glb, png, read_mesh, write
 from tests.store.cache import make, shards
@@ -98,6 +99,16 @@ def test_a_pointer_to_files_elsewhere_is_not_followed(tmp_path: Path, name: str)
     checked, problems = verify_runs(Workspace(tmp_path))
     assert checked == 0
     assert problems == {"runs/toy/a/checkpoints/last.json": "it is no pointer to a checkpoint"}
+
+
+@pytest.mark.parametrize("pair", [[6.0] * 300, [6.0], [6.0, float("nan")], [6.0, -1.0], "ab"])
+def test_a_density_that_cannot_be_sampled(tmp_path: Path, pair: Any) -> None:
+    found = json.loads((Path(fitted.__file__).parent / "pascal3d.json").read_bytes())
+    found["categories"] = {"car": found["categories"]["car"]}
+    found["categories"]["car"]["outliers"]["inplane_deg"] = pair
+    write(fitted.path_in(Workspace(tmp_path), "mine"), json.dumps(found))
+    with pytest.raises(InputError, match=r"mine\.json"):
+        fitted.load("mine", Workspace(tmp_path))
 
 
 RECORDS: dict[str, Callable[[dict[str, Any]], Any]] = {

@@ -27,6 +27,8 @@ MODULES = (
     "tests/train/test_checkpoint.py",
     "tests/train/test_resume.py",
 )
+# in one process: the figures of several would not come together
+_PYTEST = (sys.executable, "-m", "pytest", "-q", "-o", "addopts=")
 _GOOD = ("kills", "flips", "hostile", "refused", "poisoned")
 
 
@@ -35,17 +37,7 @@ def summary() -> tuple[str, bool]:
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.xml"
         subprocess.run(
-            # figures of several processes would not come together
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-q",
-                "-o",
-                "addopts=",
-                f"--junitxml={report}",
-                *MODULES,
-            ],
+            [*_PYTEST, f"--junitxml={report}", *MODULES],
             cwd=REPOSITORY,
             env=environment(),
             stdout=sys.stderr,

@@ -8,14 +8,16 @@ from pathlib import Path
 from tests.train import toy
 
 
-def main(workspace: Path, batch: int, interrupt_at: int) -> None:
-    """Train without noise; with `interrupt_at`, one process alone gets a SIGINT at that step."""
+def main(workspace: Path, batch: int, at: int, kill: bool) -> None:
+    """Train without noise; with `at`, one process alone, that which writes the checkpoints, gets a
+    SIGINT at that step, or, to `kill`, a SIGKILL.
+    """
     import os
     import signal
 
     def report(progress: object) -> None:
-        if getattr(progress, "step") == interrupt_at:  # noqa: B009
-            signal.raise_signal(signal.SIGINT)
+        if getattr(progress, "step") == at:  # noqa: B009
+            signal.raise_signal(signal.SIGKILL if kill else signal.SIGINT)
 
     run = toy.new_run(workspace)
     params = toy.ToyParams(batch=batch, steps=12, noise=False)
@@ -28,4 +30,4 @@ def main(workspace: Path, batch: int, interrupt_at: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), "kill" in sys.argv)

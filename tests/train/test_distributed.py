@@ -15,13 +15,13 @@ from stages.train.log import read_metrics
 from tests.train import toy
 
 
-def launch(workspace: Path, interrupt_at: int = 0) -> None:
-    """Train on two processes, each with batch 4."""
+def launch(workspace: Path, at: int = 0, kill: bool = False) -> None:
+    """Train on two processes, each with batch 4; one gets a SIGINT at a step, or a SIGKILL."""
     workspace.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += ["-m", "tests.train.ranks", str(workspace), "4", str(interrupt_at)]
+    command += ["-m", "tests.train.ranks", str(workspace), "4", str(at), *(["kill"] * kill)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert (done.returncode != 0) == kill, done.stderr[-3000:]
 
 
 @pytest.mark.slow
@@ -48,10 +48,25 @@ def test_two_processes_are_one_with_twice_the_batch(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_signal_to_one_stops_both_and_resume_is_exact(tmp_path: Path) -> None:
     launch(tmp_path / "whole")
-    launch(tmp_path / "parts", interrupt_at=7)
+    launch(tmp_path / "parts", at=7)
     names = sorted(p.name for p in (tmp_path / "parts").glob("*-?"))
     assert names == ["interrupted-0", "stopped-1"]
     assert json.loads((tmp_path / "parts/runs/toy/a/run.json").read_bytes())["status"] == "stopped"
+    launch(tmp_path / "parts")
+    files = []
+    for part in ("whole", "parts"):
+        folder = toy.new_run(tmp_path / part).checkpoints
+        files.append({p.name for p in folder.glob("weights-*")})  # names carry digests
+        assert checkpoint.load(folder, "last", "toy").step == 12
+    assert files[0] == files[1]
+
+
+@pytest.mark.slow
+def test_a_killed_rank_costs_time_and_nothing_else(tmp_path: Path) -> None:
+    """The same command again, three times over: the weights of a run that nothing disturbed."""
+    launch(tmp_path / "whole")
+    for step in (3, 7, 11):
+        launch(tmp_path / "parts", at=step, kill=True)
     launch(tmp_path / "parts")
     files = []
     for part in ("whole", "parts"):

@@ -119,8 +119,11 @@ def _check(one: Mapping[str, Any]) -> None:
     share = made.outliers.share
     if len({len(one[name]) for name in (*COLUMNS[:3], "count")}) != 1 or not len(angles):
         raise ValueError("columns of different length")
-    if len(made.bandwidth_deg) != 3:
+    outliers = [made.outliers.elevation_deg, made.outliers.inplane_deg]  # each mean and width
+    if len(made.bandwidth_deg) != 3 or any(len(pair) != 2 for pair in outliers):
         raise ValueError("bandwidths")
+    if not np.isfinite(outliers).all() or min(width for _, width in outliers) < 0:
+        raise ValueError("numbers out of range")
     if not (np.isfinite(angles).all() and np.isfinite(widths).all() and 0 <= share <= 1):
         raise ValueError("numbers out of range")
     if widths.min() < 0 or made.counts.min() <= 0 or np.abs(angles[:, 1]).max() > 90:
