@@ -1,0 +1,142 @@
+"""The real command line in processes of its own, of which many are needed: all that is imported is
+imported once, by the server that they are forked from, as `multiprocessing` provides it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.faults.processes import outliving
+
+SECONDS = 120  # that a command may take, beside any other load
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(
+    ["tests.faults.real", "tests.train.toy", "stages.train.loop", "torch._dynamo", "trimesh", "numba"]
+)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is done to the process before the command begins."""
+
+    at: str = ""  # `module:function`; a little after it is called, the process sends itself
+    number: int = signal.SIGINT  # this signal
+    user: int = 0  # the user to become, by number
+    file_bytes: int = 0  # no file may grow beyond it
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int  # minus the signal if it was killed by one
+    out: str  # stdout and stderr
+    seconds: float  # since the signal
+    left: list[int]  # processes that were still there two seconds later
+
+
+class Command:
+    """A command that was started, the leader of a session of its own."""
+
+    def __init__(self, line: str, root: Path, log: Path, setup: Setup = Setup()) -> None:
+        self._log = log
+        ours, theirs = _context.Pipe(duplex=False)
+        words = [*line.split(), "--workspace", str(root)]
+        self._process: Any = _context.Process(target=_begin, args=(words, log, setup, theirs))
+        self._process.start()
+        theirs.close()
+        self._pipe = ours
+        self.pid: int = self._process.pid
+        ours.recv()  # it leads its session now
+
+    def running(self) -> bool:
+        return self._process.is_alive()
+
+    def wait_for(self, moment: Callable[[], bool]) -> bool:
+        """Wait for that moment; False if the command ended before."""
+        deadline = time.monotonic() + SECONDS
+        while not moment():
+            if not self.running() or time.monotonic() > deadline:
+                return False
+            time.sleep(0.005)
+        return self.running()
+
+    def end(self, number: int = 0, group: bool = False) -> Ended:
+        """Send the signal, to the command or to its whole group, and wait for the end.
+
+        Without a signal, wait for the one that the command sends itself.
+        """
+        sent = time.monotonic()
+        if number:
+            (os.killpg if group else os.kill)(self.pid, number)
+        else:
+            try:
+                sent = self._pipe.recv()
+            except EOFError:  # it ended before
+                sent = time.monotonic()
+        self._process.join(SECONDS)
+        seconds = time.monotonic() - sent
+        left = outliving(self.pid, 2.0)
+        code = self._process.exitcode
+        assert code is not None, self._log.read_text()
+        return Ended(code, self._log.read_text(), seconds, left)
+
+
+def run(line: str, root: Path, log: Path, setup: Setup = Setup()) -> Ended:
+    """A command from beginning to end."""
+    return Command(line, root, log, setup).end()
+
+
+def _begin(words: list[str], log: Path, setup: Setup, pipe: Any) -> None:
+    from crossdim_cli.main import main
+
+    os.setsid()
+    # started in the background of a script, the tests may have been told to ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    # what this one spawns need not load the main module of the tests
+    vars(sys.modules["__main__"]).pop("__file__", None)
+    if setup.user:
+        os.setuid(setup.user)
+    if setup.file_bytes:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (setup.file_bytes, setup.file_bytes))
+    if setup.at:
+        _signal_at(setup, pipe)
+    sys.argv = ["crossdim", *words]
+    pipe.send(None)
+    main()
+
+
+def _signal_at(setup: Setup, pipe: Any) -> None:
+    """Send the signal a moment after the first call of a function."""
+    module_name, _, name = setup.at.partition(":")
+    module = importlib.import_module(module_name)
+    owner: Any = module
+    *path, last = name.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    function = getattr(owner, last)
+
+    def send() -> None:
+        pipe.send(time.monotonic())
+        os.kill(os.getpid(), setup.number)
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        setattr(owner, last, function)
+        threading.Timer(0.05, send).start()
+        return function(*args, **kwargs)
+
+    setattr(owner, last, called)
