@@ -12,13 +12,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stages.engine import plan as planning
 from tests.faults.processes import outliving
 
+SHARD_ITEMS = 2  # so that few items are several shards
 SECONDS = 120  # that a command may take, beside any other load
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
@@ -30,10 +31,14 @@ _context.set_forkserver_preload(
 class Setup:
     """What is done to the process before the command begins."""
 
-    at: str = ""  # `module:function`; a little after it is called, the process sends itself
-    number: int = signal.SIGINT  # this signal
+    at: str = ""  # `module:function`: `delay` seconds after the begin of its n-th call
+    call: int = 1  # (this is n)
+    delay: float = 0.03
+    number: int = signal.SIGINT  # the process sends this signal
+    group: bool = False  # to all of its group, as a terminal does, or to itself alone
+    cold: Path | None = None  # an empty folder for what numba compiles
     user: int = 0  # the user to become, by number
-    file_bytes: int = 0  # no file may grow beyond it
+    file_bytes: int = -1  # no file may grow beyond it
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,8 @@ class Ended:
 
     code: int  # minus the signal if it was killed by one
     out: str  # stdout and stderr
-    seconds: float  # since the signal
+    hit: bool  # whether the signal was sent before that
+    seconds: float  # since then
     left: list[int]  # processes that were still there two seconds later
 
 
@@ -60,37 +66,18 @@ class Command:
         self.pid: int = self._process.pid
         ours.recv()  # it leads its session now
 
-    def running(self) -> bool:
-        return self._process.is_alive()
-
-    def wait_for(self, moment: Callable[[], bool]) -> bool:
-        """Wait for that moment; False if the command ended before."""
-        deadline = time.monotonic() + SECONDS
-        while not moment():
-            if not self.running() or time.monotonic() > deadline:
-                return False
-            time.sleep(0.005)
-        return self.running()
-
-    def end(self, number: int = 0, group: bool = False) -> Ended:
-        """Send the signal, to the command or to its whole group, and wait for the end.
-
-        Without a signal, wait for the one that the command sends itself.
-        """
-        sent = time.monotonic()
-        if number:
-            (os.killpg if group else os.kill)(self.pid, number)
-        else:
-            try:
-                sent = self._pipe.recv()
-            except EOFError:  # it ended before
-                sent = time.monotonic()
+    def end(self) -> Ended:
+        """Wait for the end."""
+        try:
+            sent = self._pipe.recv()
+        except EOFError:  # without a signal
+            sent = 0.0
         self._process.join(SECONDS)
         seconds = time.monotonic() - sent
         left = outliving(self.pid, 2.0)
         code = self._process.exitcode
         assert code is not None, self._log.read_text()
-        return Ended(code, self._log.read_text(), seconds, left)
+        return Ended(code, self._log.read_text(), sent > 0, seconds, left)
 
 
 def run(line: str, root: Path, log: Path, setup: Setup = Setup()) -> Ended:
@@ -107,11 +94,16 @@ def _begin(words: list[str], log: Path, setup: Setup, pipe: Any) -> None:
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
+    planning._SHARD_ITEMS = SHARD_ITEMS
     # what this one spawns need not load the main module of the tests
     vars(sys.modules["__main__"]).pop("__file__", None)
     if setup.user:
         os.setuid(setup.user)
-    if setup.file_bytes:
+    if setup.cold:
+        import numba
+
+        numba.config.CACHE_DIR = str(setup.cold)
+    if setup.file_bytes >= 0:
         resource.setrlimit(resource.RLIMIT_FSIZE, (setup.file_bytes, setup.file_bytes))
     if setup.at:
         _signal_at(setup, pipe)
@@ -121,7 +113,7 @@ def _begin(words: list[str], log: Path, setup: Setup, pipe: Any) -> None:
 
 
 def _signal_at(setup: Setup, pipe: Any) -> None:
-    """Send the signal a moment after the first call of a function."""
+    """Send the signal a moment after a call of a function."""
     module_name, _, name = setup.at.partition(":")
     module = importlib.import_module(module_name)
     owner: Any = module
@@ -130,13 +122,19 @@ def _signal_at(setup: Setup, pipe: Any) -> None:
         owner = getattr(owner, part)
     function = getattr(owner, last)
 
+    count = 0
+
     def send() -> None:
         pipe.send(time.monotonic())
-        os.kill(os.getpid(), setup.number)
+        (os.killpg if setup.group else os.kill)(os.getpid(), setup.number)
 
     def called(*args: Any, **kwargs: Any) -> Any:
-        setattr(owner, last, function)
-        threading.Timer(0.05, send).start()
+        nonlocal count
+        count += 1
+        if count == setup.call:
+            timer = threading.Timer(setup.delay, send)
+            timer.daemon = True
+            timer.start()
         return function(*args, **kwargs)
 
     setattr(owner, last, called)
