@@ -24,7 +24,7 @@ KILLS = 4  # of each stage
 STAGES = {
     "shapes": "shapes generate --count 8 --category chair --seed 1",
     "voxels": "voxelize --res 32",
-    "views": "render --viewpoints uniform --views 2 --size 32 --supersample 1",
+    "views": "render --viewpoints uniform --views 2 --size 64 --supersample 1",
     "depths": "depths --novel 2 --size 32",
     "spheres": "raycast --res 16",
     "skeletons": "skeletons sample --category chair --count 5000",
@@ -40,7 +40,7 @@ OTHERS = {
     "data": (f"{TRAIN} --steps 500", "stages.train.inputs:Loader.__call__", 2),
     "workers": (f"{TRAIN} --steps 500 --workers 1", "stages.train.feed:Feed.__iter__", 1),
     "step": (f"{TRAIN} --steps 500", "stages.train.learner:Learner.losses", 3),
-    "compile": ("voxelize --res 24 --jobs 0", "stages.voxelize:process", 1),
+    "compile": ("voxelize --res 24 --jobs 0", "stages.engine.pools:perform", 1),
 }
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 
