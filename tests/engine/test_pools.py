@@ -1,4 +1,4 @@
-"""An item that crashes, hangs, eats memory or refuses costs itself and no other."""
+"""R11. An item that crashes, hangs, eats memory or refuses costs itself and no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A command that is killed at any moment damages nothing, leaves no process, and carries on."""
+"""R3, R4, the engine. A killed command damages nothing, leaves no process, and carries on."""
 
 from __future__ import annotations
 

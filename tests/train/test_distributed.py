@@ -1,4 +1,8 @@
-"""Two processes over gloo, as `accelerate launch` or torchrun start them."""
+"""Two processes over gloo, as `accelerate launch` or torchrun start them.
+
+R15: one of them is killed, and the same command again ends at the same weights. It takes minutes:
+`pytest tests/train/test_distributed.py`.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,14 @@ from stages.train.log import read_metrics
 from tests.train import toy
 
 
-def launch(workspace: Path, interrupt_at: int = 0) -> None:
+def launch(workspace: Path, interrupt_at: int = 0, kill_at: int = 0) -> None:
     """Train on two processes, each with batch 4."""
     workspace.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += ["-m", "tests.train.ranks", str(workspace), "4", str(interrupt_at)]
+    command += ["-m", "tests.train.ranks", str(workspace), "4"]
+    command += [str(interrupt_at), str(kill_at)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert (done.returncode == 0) == (kill_at == 0), done.stderr[-3000:]
 
 
 @pytest.mark.slow
@@ -55,6 +60,22 @@ def test_a_signal_to_one_stops_both_and_resume_is_exact(tmp_path: Path) -> None:
     launch(tmp_path / "parts")
     files = []
     for part in ("whole", "parts"):
+        folder = toy.new_run(tmp_path / part).checkpoints
+        files.append({p.name for p in folder.glob("weights-*")})  # names carry digests
+        assert checkpoint.load(folder, "last", "toy").step == 12
+    assert files[0] == files[1]
+
+
+@pytest.mark.slow
+def test_one_is_killed_and_the_same_command_again_gives_the_same_weights(tmp_path: Path) -> None:
+    launch(tmp_path / "whole")
+    for kill_at in (2, 7, 11):
+        launch(tmp_path / "killed", kill_at=kill_at)
+        pointer = toy.new_run(tmp_path / "killed").checkpoints
+        assert 0 < checkpoint.load(pointer, "last", "toy").step <= kill_at
+    launch(tmp_path / "killed")
+    files = []
+    for part in ("whole", "killed"):
         folder = toy.new_run(tmp_path / part).checkpoints
         files.append({p.name for p in folder.glob("weights-*")})  # names carry digests
         assert checkpoint.load(folder, "last", "toy").step == 12

@@ -1,4 +1,4 @@
-"""A run that is stopped or killed, and started again, is the run that was not."""
+"""R12. A run that is stopped or killed, and started again, is the run that was not."""
 
 from __future__ import annotations
 
