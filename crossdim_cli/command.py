@@ -16,6 +16,7 @@ import typer
 from crossdim_cli.complete import OFFERS
 from crossdim_cli.config import check_tables, read_config, table_of, to_parameters
 from crossdim_cli.output import Output, table
+from stages.store.commit import check_folder, check_target
 from stages.store.workspace import Workspace
 
 _TEXTS: tuple[Any, ...] = (str, str | None, list[str])
@@ -95,6 +96,8 @@ def params_from(kind: type, options: Mapping[str, Any], base: Any = None) -> Any
     return dataclasses.replace(base, **given) if base is not None else kind(**given)
 
 
+# Options that name a file to be written, by the first word of the command.
+_TARGETS = {"export": ("path",), "plot": ("output", "csv"), "merge": ("output",)}
 CATEGORY = param("category", list[str], [], "Only this category; may be repeated. Default: all.")
 
 
@@ -117,6 +120,7 @@ def add_command(
         output = Output(given.pop("json"), given.pop("quiet"))
         for common in ("config", "debug"):
             given.pop(common)
+        _check_writable(ctx, root, given)
         try:
             run(Session(Workspace(root), output, given))
         except KeyboardInterrupt:
@@ -127,6 +131,16 @@ def add_command(
     entry.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]
     entry.__annotations__ = {p.name: p.annotation for p in everything}
     app.command(name, help=help, epilog=f"Example: {example}")(entry)
+
+
+def _check_writable(ctx: typer.Context, root: Path, given: Mapping[str, Any]) -> None:
+    """Whether the results can be written, before there are any: that may take hours."""
+    verb = _command_path(ctx)[0]
+    for target in _TARGETS.get(verb, ()):
+        if given.get(target) is not None:
+            check_target(given[target])
+    if verb == "eval" and root.exists() and not given.get("dry_run"):
+        check_folder(root / "results")
 
 
 def _common() -> list[inspect.Parameter]:

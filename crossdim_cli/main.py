@@ -7,13 +7,13 @@ import signal
 import sys
 import traceback
 from importlib.metadata import version
-from types import FrameType
 from typing import Any
 
 import typer
 
 from crossdim_cli.command import Interrupted, new_app
 from crossdim_cli.output import printable
+from crossdim_cli.signals import Terminated, listen, say_stopped
 from stages.errors import CrossdimError, UsageError
 
 EPILOG = (
@@ -22,10 +22,6 @@ EPILOG = (
 )
 # The base of typer's own usage errors, which it does not export: BadParameter < UsageError < this.
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
-
-
-class Terminated(BaseException):
-    """SIGTERM arrived: like Ctrl-C, but the exit code is 143."""
 
 
 def build() -> typer.Typer:
@@ -76,7 +72,7 @@ def _root(
 
 def main() -> None:
     """Run the command line; never returns."""
-    signal.signal(signal.SIGTERM, _terminate)
+    listen()
     # torch's threads wait in loops by default: beside any other load they then cost several times
     # what they compute. Read when torch is loaded, which is later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -93,11 +89,9 @@ def run(arguments: list[str]) -> int:
     except CrossdimError as error:
         return _report(error, debug)
     except (Interrupted, KeyboardInterrupt, typer.Abort):
-        _say("interrupted: finished work is kept", "run the same command again to go on")
-        return 130
+        return say_stopped(signal.SIGINT)
     except Terminated:
-        _say("terminated: finished work is kept", "run the same command again to go on")
-        return 143
+        return say_stopped(signal.SIGTERM)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
@@ -129,10 +123,6 @@ def _say(message: str, hint: str) -> None:
     if hint:
         sys.stderr.write(f"{printable(hint)}\n")
     sys.stderr.flush()
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
 
 
 if __name__ == "__main__":

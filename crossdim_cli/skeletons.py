@@ -110,6 +110,7 @@ def _fit(session: Session) -> None:
     options = session.options
     name = options["name"] or options["category"]
     path = path_in(session.workspace, name)
+    make_folder(path.parent)
     wanted = Fit(
         options["category"],
         options["template"] or options["category"],
@@ -119,7 +120,6 @@ def _fit(session: Session) -> None:
         options["bases"],
     )
     fitted = fit(session.workspace, wanted)
-    make_folder(path.parent)
     commit_bytes(path, to_bytes(fitted.template))
     left_out = f", {len(fitted.left_out)} left out" if fitted.left_out else ""
     explained = 100 * float(fitted.explained.sum())

@@ -132,27 +132,28 @@ def _default_name(there: tuple[str, ...], options: Any) -> str:
 
 
 def _run(session: Session, system: Any, params: Any, selection: Any, name: str) -> None:
+    from stages.store.commit import check_folder
     from stages.train.context import TrainOptions
     from stages.train.inputs import Loader
     from stages.train.loop import train
     from stages.train.run import About, create_run
 
-    options = session.options
+    options, root = session.options, session.workspace.root
+    about = About(options["preset"], selection, tuple(sys.argv[1:]))
+    run = create_run(root, system.NAME, name, about)
+    check_folder(run.folder)  # before the data is read
     if options["threads"]:
         import torch
 
         torch.set_num_threads(options["threads"])
     known = {f.name for f in dataclasses.fields(TrainOptions)} - {"steps", "precision"}
     train_options = TrainOptions(**{k: v for k, v in options.items() if k in known})
-    root = session.workspace.root
     arrays = system.arrays(params) if hasattr(system, "arrays") else system.ARRAYS
     load = Loader(root, selection.variants, arrays)
     data = Splits(
         system.dataset(load, selection.ids["train"], params),
         system.dataset(load, selection.ids["val"], params),
     )
-    about = About(options["preset"], selection, tuple(sys.argv[1:]))
-    run = create_run(root, system.NAME, name, about)
     with session.out.progress(f"train {name}") as tracker:
         result = train(system, params, data, run, train_options, lambda p: _show(tracker, p))
     if os.environ.get("RANK", "0") != "0":  # of several processes one speaks

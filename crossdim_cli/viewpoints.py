@@ -80,6 +80,7 @@ def _fit(session: Session) -> None:
     if options["tables"] and options["annotations"]:
         raise UsageError("--from and --annotations exclude each other", "import the CSV file, too")
     path = path_in(session.workspace, options["name"])
+    make_folder(path.parent)
     if options["tables"]:
         found = sources.from_tables(options["tables"])
     else:
@@ -92,7 +93,6 @@ def _fit(session: Session) -> None:
     axes = (options[f"{axis}_deg"] for axis in ("azimuth", "elevation", "inplane"))
     tables = fit_tables(chosen, Fit(options["rule"], options["outliers"], *axes))
     made = set_of(options["name"], tables, [source.described() for source in found])
-    make_folder(path.parent)
     commit_bytes(path, to_bytes(made))
     rows = _rows(options["name"], tables, "workspace")
     data = {"path": str(path), "sources": made["sources"], "viewpoints": rows}

@@ -242,3 +242,26 @@ def make_folder(path: Path) -> None:
         raise explained(error, path) from error
     if not os.access(path, os.W_OK | os.X_OK):  # before hours of work, not after
         raise explained(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path)
+
+
+def check_folder(path: Path) -> None:
+    """Say before the work, not after it, that the folder `path` cannot be made, or written to.
+
+    Makes nothing. Raises CrossdimError.
+    """
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise CrossdimError(
+            f"{there} is in the way: a folder is needed there", "move it, or choose --workspace"
+        )
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise explained(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path)
+
+
+def check_target(path: Path) -> None:
+    """`check_folder` for a file at `path`, whose folder must be there."""
+    if path.is_dir():
+        raise explained(IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), path)
+    if not path.parent.exists():
+        raise explained(FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)), path)
+    check_folder(path.parent)

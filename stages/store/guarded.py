@@ -7,14 +7,15 @@ that is lost to it costs itself: the process is replaced, the other calls go on.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import ctypes
-import multiprocessing
 import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
@@ -70,11 +71,38 @@ def _result(call: concurrent.futures.Future[Any], limits: Limits) -> Any | Refus
     return call.result() if error is None else Refused(reason_of(error, limits))
 
 
+@contextlib.contextmanager
+def held_back(*numbers: signal.Signals) -> Iterator[None]:
+    """Signals that this thread, and processes that it starts meanwhile, get later, or never.
+
+    Ctrl-C reaches all processes of a terminal, also one that has only begun to start and would end
+    with a traceback, as long as it has no handlers of its own.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Process(SpawnProcess):
+    """A process that Ctrl-C does not reach: it is for its parent to end it."""
+
+    def start(self) -> None:
+        """Start it."""
+        with held_back(signal.SIGINT):
+            super().start()
+
+
+class _Context(SpawnContext):
+    Process = _Process  # type: ignore[assignment]
+
+
 def guarded_pool(limits: Limits) -> ProcessPool:
     """Processes that obey `limits.memory_gib` and die with this one."""
     return ProcessPool(
         max_workers=max(1, limits.jobs),
-        context=multiprocessing.get_context("spawn"),
+        context=_Context(),
         initializer=_prepare_process,
         initargs=(limits.memory_gib, os.getpid()),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from stages.errors import CrossdimError
+from stages.store.guarded import held_back
 from stages.train.context import Split, generator_of
 from stages.train.sampler import Sampler
 from stages.train.signals import ignore_in_worker
@@ -70,7 +72,11 @@ class Feed:
         self._iterator: Any = None
 
     def __iter__(self) -> Iterator[Any]:
-        self._iterator = iter(self._loader)
+        with held_back(signal.SIGINT, signal.SIGTERM):  # from the workers, which start now
+            self._iterator = iter(self._loader)
+        return self._batches()
+
+    def _batches(self) -> Iterator[Any]:
         for batch in self._iterator:
             if isinstance(batch, CrossdimError):
                 raise batch
@@ -79,6 +85,8 @@ class Feed:
     def close(self) -> None:
         """End the workers. Left to the garbage collector, an exception could keep them alive."""
         if self._iterator is not None and self._loader.num_workers:
+            for worker in self._iterator._workers:  # which only read; it may just be starting
+                worker.kill()
             self._iterator._shutdown_workers()
         self._iterator = None
 

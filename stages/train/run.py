@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import hashlib
 import importlib
 import importlib.metadata
 import json
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 FORMAT = "crossdim-run"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no sha256
 # What may differ when a run is continued: how long, and how often it looks.
 MAY_CHANGE = ("steps", "validate_every")
 # The files of a checkpoint; a pointer that names any other is none of ours.
@@ -102,7 +103,14 @@ class Run:
             ) from error
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise InputError(f"{path} is not the record of a run", "train it again with --fresh")
-        if record.get("format_version") != FORMAT_VERSION or record.get("system") != self.system:
+        if record.get("format_version") not in (1, FORMAT_VERSION):
+            raise InputError(f"{path} is of another program", "train it again with --fresh")
+        if record.get("format_version") == FORMAT_VERSION and not _is_signed(record):
+            raise InputError(
+                f"{path} is damaged: its content does not match its sha256",
+                "train it again with --fresh",
+            )
+        if record.get("system") != self.system:
             raise InputError(f"{path} is of another program", "train it again with --fresh")
         if not _is_whole(record):
             raise InputError(f"{path} is damaged", "train it again with --fresh")
@@ -163,7 +171,8 @@ class Run:
         self._write(self.record() | {"status": status} | facts)
 
     def _write(self, record: Mapping[str, Any]) -> None:
-        text = json.dumps(dict(record) | {"updated": _now()}, indent=1) + "\n"
+        record = dict(record) | {"format_version": FORMAT_VERSION, "updated": _now()}
+        text = json.dumps(record | {"sha256": _digest(record)}, indent=1) + "\n"
         commit_bytes(self.folder / "run.json", text.encode())
 
     def _description(self, params: Any, seed: int) -> dict[str, Any]:
@@ -347,6 +356,17 @@ def versions() -> dict[str, str]:
     """The versions that a result may depend on."""
     packages = {name: importlib.metadata.version(name) for name in ("crossdim", "torch", "numpy")}
     return packages | {"python": platform.python_version()}
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    """sha256 of a record without its own."""
+    known = {key: value for key, value in record.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+
+def _is_signed(record: Mapping[str, Any]) -> bool:
+    """Whether the record says what it said when it was written."""
+    return record.get("sha256") == _digest(record)
 
 
 def _now() -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -16,6 +18,10 @@ class Interrupted(CrossdimError):
     exit_code = 143
 
 
+class Stopped(BaseException):
+    """A signal came while there was nothing to lose."""
+
+
 class StopSignals:
     """Within `with`, SIGINT and SIGTERM are noted in `received` instead of acting at once.
 
@@ -26,6 +32,7 @@ class StopSignals:
     def __init__(self) -> None:
         self.received: int = 0
         self._before: dict[int, Any] = {}
+        self._at_once = False
 
     def __enter__(self) -> StopSignals:
         if threading.current_thread() is threading.main_thread():
@@ -40,6 +47,19 @@ class StopSignals:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = self.received or number
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if self._at_once:
+            raise Stopped
+
+    @contextmanager
+    def at_once(self, wanted: bool) -> Iterator[None]:
+        """Within it a signal, also one that came before, raises Stopped if that is `wanted`."""
+        self._at_once = wanted
+        try:
+            if wanted and self.received:
+                raise Stopped
+            yield
+        finally:
+            self._at_once = False
 
     def raise_received(self, step: int) -> None:
         """What the caller of the training sees of the signal that ended it."""

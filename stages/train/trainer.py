@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from stages.train.feed import Feed, TrainBatches, ValidationBatches
 from stages.train.learner import Learner
 from stages.train.log import Metrics, open_tensorboard
 from stages.train.run import Run
-from stages.train.signals import StopSignals
+from stages.train.signals import Stopped, StopSignals
 
 OnProgress = Callable[[Progress], None]
 
@@ -93,7 +93,13 @@ class Trainer:
             self._validate()  # it was killed in between
         batches = iter(self.train_feed)  # workers start at the first `next`
         while not (reason := self.over()):
-            self._step(batches)
+            try:  # of several processes all stop after the same step
+                with self.signals.at_once(self.world == 1):
+                    batch = next(batches)
+            except Stopped:
+                self.interrupted = True
+                continue
+            self._step(batch)
             if self._due():
                 self._validate()
             elif self._curve_due() or self.state.step % self.job.options.log_every == 0:
@@ -131,9 +137,8 @@ class Trainer:
         step, params = self.state.step, self.job.params
         return step > 0 and (step % params.validate_every == 0 or step == params.steps)
 
-    def _step(self, batches: Iterator[dict[str, Any]]) -> None:
+    def _step(self, batch: dict[str, Any]) -> None:
         state, start = self.state, time.monotonic()
-        batch = next(batches)
         losses = self.learner.losses(batch, state.step)
         self.losses = self._agree(losses)
         self._check_finite(losses, batch)
@@ -201,14 +206,19 @@ class Trainer:
         if self.world > 1:  # batch norm: what is validated is what the first process saves
             broadcast(list(self.learner.model.buffers()))
         self.learner.objective.eval()
-        for batch, count in self.val_feed:
-            self._agree({})
-            if self.interrupted:
-                break
-            for name, value in self.learner.scores(batch, count).items():
-                sums[name] = sums.get(name, 0.0) + value
-            done += count
-            self._report((min(done * self.world, total), total))
+        batches = iter(self.val_feed)
+        try:
+            with self.signals.at_once(self.world == 1):
+                for batch, count in batches:
+                    self._agree({})
+                    if self.interrupted:
+                        break
+                    for name, value in self.learner.scores(batch, count).items():
+                        sums[name] = sums.get(name, 0.0) + value
+                    done += count
+                    self._report((min(done * self.world, total), total))
+        except Stopped:
+            self.interrupted = True
         self.learner.objective.train()
         if self.interrupted:
             return None

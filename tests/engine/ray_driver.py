@@ -131,13 +131,13 @@ def cluster(root: Path) -> dict[str, Any]:
         }
         again = fake.run(root / "second", GOOD, jobs=2, ray=nodes.address)
         told["second"] = again.done
-        told["refused"] = _without_token(root, nodes.address)
+        told["refused"] = _without_token(nodes.address, root / "refused")
     finally:
         nodes.shutdown()
     return told
 
 
-def _without_token(root: Path, address: str) -> dict[str, list[Any]]:
+def _without_token(address: str, place: Path) -> dict[str, list[Any]]:
     """What a command says that has a wrong token, or none."""
     answers = {}
     for name, more in (
@@ -146,7 +146,7 @@ def _without_token(root: Path, address: str) -> dict[str, list[Any]]:
     ):
         environment = {k: v for k, v in {**os.environ, **more}.items() if v}
         done = subprocess.run(
-            [sys.executable, "-m", "tests.faults.command", str(root / name), "4", "1", address],
+            [sys.executable, "-m", "tests.faults.command", str(place), "4", "1", address],
             env=environment,
             capture_output=True,
             text=True,

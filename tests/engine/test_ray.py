@@ -1,4 +1,7 @@
-"""R14, S10: items on a Ray cluster: the bytes, and the failures, of a run without one."""
+"""Items on a Ray cluster: the bytes, and the failures, of a run without one.
+
+R14, the loss of a node, takes minutes: `pytest tests/engine/test_ray.py -k lost`.
+"""
 
 from __future__ import annotations
 

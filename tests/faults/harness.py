@@ -70,13 +70,7 @@ class Report:
     damaged: list[str] = field(default_factory=list)  # neither the state before nor after
     failed_resumes: list[str] = field(default_factory=list)  # reruns that did not end equal
     misbehaved: list[str] = field(default_factory=list)  # no error, or not a two-line one
-
-    def line(self) -> str:
-        """The summary, as it is printed."""
-        return (
-            f"points {self.points} fired {self.fired} damaged {len(self.damaged)} "
-            f"failed resumes {len(self.failed_resumes)} misbehaved {len(self.misbehaved)}"
-        )
+    modes: dict[str, int] = field(default_factory=dict)  # how often each fault was met
 
 
 def run_scenario(root: Path, tags: dict[str, str]) -> None:
@@ -132,6 +126,7 @@ class Sweep:
             completed = status in (_DONE, _NOT_DURABLE)
             report.points += 1
             report.fired += not completed
+            report.modes[mode] = report.modes.get(mode, 0) + (not completed)
             self._check_end(mode, status, where, report)
             self._check_state(root, mode, where, report)
             self._check_resume(root, where, report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -28,3 +29,8 @@ def outliving(session: int, seconds: float) -> list[int]:
             return left
         time.sleep(0.02)
     return []
+
+
+def patience() -> float:
+    """Within how many seconds a command has to stop: five, where it has a core to itself."""
+    return 5.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))

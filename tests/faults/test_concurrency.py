@@ -1,4 +1,4 @@
-"""R10: commands at once, and slices in any order, end at the bytes of one command alone."""
+"""R10. Commands at once, and slices in any order, end at the bytes of one command alone."""
 
 from __future__ import annotations
 

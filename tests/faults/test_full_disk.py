@@ -1,4 +1,4 @@
-"""R5, R6: a disk that fills up ends the command in order: two lines, exit 1, finished work kept."""
+"""R5. A disk that fills up ends the command in order: two lines, exit 1, finished work kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R3, R4: a command killed at any moment damages nothing, leaves no process, and carries on."""
+"""R3, R4, the engine. A killed command damages nothing, leaves no process, and carries on."""
 
 from __future__ import annotations
 
@@ -91,7 +91,6 @@ def test_twenty_kills(
     record_testsuite_property(
         "kills of the command", f"{hits} of {KILLS} hit; shards there after each: {counts}"
     )
-    record_testsuite_property("figure kills", hits)
     assert hits >= KILLS / 2  # a slow machine may end a few before the signal comes
     assert len(set(counts)) > 1
 

@@ -1,4 +1,4 @@
-"""R1, R2: whichever step of a commit fails or is killed, only before or after is seen."""
+"""R1, R2. No step of a commit fails so that anything but the state before or after is seen."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ def test_every_step_of_every_commit(record_testsuite_property: Any) -> None:
     assert done.stdout, done.stderr
     report = json.loads(done.stdout)
     for name, value in report.items():
-        record_testsuite_property(f"sweep {name}", value if isinstance(value, int) else len(value))
-    record_testsuite_property("figure kills", report["fired"])
-    record_testsuite_property("figure damaged", len(report["damaged"]))
-    record_testsuite_property("figure failed", len(report["failed_resumes"]))
+        record_testsuite_property(
+            f"sweep {name}", value if isinstance(value, int | dict) else len(value)
+        )
     assert report["points"] > 200
     # one run of each fault and scenario completes without it
     assert report["fired"] == report["points"] - 5 * len(SCENARIOS)

@@ -1,4 +1,4 @@
-"""The file of a streamed commit: what is written is read, whatever fails meanwhile."""
+"""R2. The file of a streamed commit: what is written is read, whatever fails meanwhile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from stages.errors import CrossdimError
 from stages.store import commit
 from stages.store.commit import Sink, commit_stream
-from tests.faults.faulty_os import ALWAYS, DEADLY, MODES, FaultyOs
+from tests.faults.faulty_os import ALWAYS, DEADLY, MODES, TEAR, FaultyOs
 
 
 def scribble(sink: Sink, seed: int, steps: int) -> bytearray:
@@ -110,6 +110,8 @@ def test_every_step_of_writing_hdf5_may_fail(tmp_path: Path) -> None:
     path = root / "file.h5"
     for mode in MODES:
         for at in range(1, steps + 1):
+            if mode == TEAR and counting.trace[at - 1] != "write":
+                continue  # the same as a kill
             path.write_bytes(b"before")
             status = _in_child(path, FaultyOs(mode, at))
             assert status in (0, -9) if mode in DEADLY else status in (0, 3), (mode, at, status)

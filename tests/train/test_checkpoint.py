@@ -1,4 +1,4 @@
-"""R13, R7, S1: checkpoints: all or nothing on disk, no flipped bit unnoticed, no code in them."""
+"""R13. Checkpoints: all or nothing on disk, no code in them; flipped bits: tests/faults."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import os
-import random
 import signal
 import zipfile
 from pathlib import Path
@@ -77,6 +76,28 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
     for number, state in before["state"].items():
         for name, value in state.items():
             assert torch.equal(after["state"][number][name], value), (number, name)
+
+
+class Poison:
+    """It cannot be pickled."""
+
+    def __reduce__(self) -> Any:
+        raise RuntimeError("in the middle of a save")
+
+
+def test_a_save_that_breaks_off_leaves_the_old_one_alone(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, content(1), ["best", "last"])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    new = content(2)
+    poisoned = dataclasses.replace(new, optimizer={0: {**new.optimizer[0], "poison": Poison()}})
+    with pytest.raises(RuntimeError, match="in the middle of a save"):
+        checkpoint.save(tmp_path, poisoned, ["best", "last"])
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    # at most a file that nothing names, which the next save removes
+    assert before.items() <= after.items()
+    assert steps_in(tmp_path, "last") == {1.0}
+    checkpoint.save(tmp_path, content(3), ["best", "last"])
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_old_files_go_and_best_stays(tmp_path: Path) -> None:
@@ -152,16 +173,13 @@ def _fail_at(number: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["kill", "transient", "persistent"])
-def test_a_fault_at_any_call_leaves_the_old_or_the_new(
-    tmp_path: Path, kind: str, record_testsuite_property: Any
-) -> None:
+def test_a_fault_at_any_call_leaves_the_old_or_the_new(tmp_path: Path, kind: str) -> None:
     ours, theirs = toy.context.Pipe(duplex=False)
     process = toy.context.Process(target=_faulty, args=(theirs, tmp_path, kind))
     process.start()
     theirs.close()
     points = list(iter(ours.recv, None))
     process.join(30)
-    record_testsuite_property("figure kills", len(points) - 1)
     # four commits (open, write, fsync, replace, open, fsync) and two files deleted
     assert len(points) - 1 >= 24
     legal = ([[1.0], [1.0]], [[2.0], [1.0]], [[2.0], [2.0]])  # best is replaced before last
@@ -175,31 +193,11 @@ def test_a_fault_at_any_call_leaves_the_old_or_the_new(
     assert [[2.0], [1.0]] in [state for _, _, state, *_ in points]
 
 
-def test_200_flipped_bits_are_all_noticed(tmp_path: Path, record_testsuite_property: Any) -> None:
-    record_testsuite_property("figure flips", 200)
-    checkpoint.save(tmp_path, content(1), ["last"])
-    rng = random.Random(0)
-    files = sorted(tmp_path.iterdir())
-    assert len(files) == 3
-    for _ in range(200):
-        path = rng.choice(files)
-        data = path.read_bytes()
-        bit = rng.randrange(8 * len(data))
-        flipped = bytearray(data)
-        flipped[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(flipped)
-        with pytest.raises(InputError) as caught:
-            checkpoint.load(tmp_path, "last", "toy")
-        assert str(path) in str(caught.value)
-        path.write_bytes(data)
-    assert steps_in(tmp_path, "last") == {1.0}
-
-
 def test_truncated_and_missing_files_are_named(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, content(1), ["last"])
     for path in sorted(tmp_path.iterdir()):
         data = path.read_bytes()
-        for length in {*(len(data) * n // 60 for n in range(60)), len(data) - 2}:
+        for length in (0, 1, len(data) // 2, len(data) - 2):
             path.write_bytes(data[:length])
             with pytest.raises(InputError, match="is damaged") as caught:
                 checkpoint.load(tmp_path, "last", "toy")

@@ -1,4 +1,4 @@
-"""R12, R4: a run that is stopped or killed, and started again, is the run that was not."""
+"""R12. A run that is stopped or killed, and started again, is the run that was not."""
 
 from __future__ import annotations
 
@@ -66,10 +66,7 @@ def test_stopping_at_ten_of_twenty_changes_nothing(reference: Run, tmp_path: Pat
     assert result(run) == result(reference)
 
 
-def test_five_kills_at_random_steps_change_nothing(
-    reference: Run, tmp_path: Path, record_testsuite_property: Any
-) -> None:
-    record_testsuite_property("figure kills", 5)
+def test_five_kills_at_random_steps_change_nothing(reference: Run, tmp_path: Path) -> None:
     rng = random.Random(7)
     params = toy.ToyParams(sleep=0.02)  # so that a kill hits soon after the report it answers
     run = toy.new_run(tmp_path)
