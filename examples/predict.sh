@@ -30,6 +30,7 @@ crossdim predict deep-encoding "${airplanes[@]}" --out "$out/told"
 crossdim predict pose-regression "${airplanes[@]}" --out "$out/told"
 crossdim predict view-synthesis "${airplanes[@]}" --out "$out/told"
 crossdim predict structure-generator "${chairs[@]}" --category chair --out "$out/told"
+crossdim predict interpreter "${chairs[@]}" --out "$out/told"
 mesh=()
 if [ -d "$CROSSDIM_WORKSPACE" ]; then
   mesh=(--shape airplane/generated-0000)        # or --mesh FILE: the pose of that mesh

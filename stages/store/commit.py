@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stages.errors import CrossdimError
+from stages.errors import CrossdimError, InputError
 
 TEMPORARY = ".tmp-"
 _STALE_SECONDS = 24 * 3600
@@ -263,5 +263,5 @@ def check_target(path: Path) -> None:
     if path.is_dir():
         raise explained(IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)), path)
     if not path.parent.exists():
-        raise explained(FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)), path)
+        raise InputError(f"no folder {path.parent}", f"mkdir -p {path.parent}")
     check_folder(path.parent)

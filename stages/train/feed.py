@@ -85,6 +85,9 @@ class Feed:
     def close(self) -> None:
         """End the workers. Left to the garbage collector, an exception could keep them alive."""
         if self._iterator is not None and self._loader.num_workers:
+            if self._iterator._worker_pids_set:  # else torch takes their end for a crash
+                torch._C._remove_worker_pids(id(self._iterator))
+                self._iterator._worker_pids_set = False
             for worker in self._iterator._workers:  # which only read; it may just be starting
                 worker.kill()
             self._iterator._shutdown_workers()

@@ -20,9 +20,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signals.listen()
 deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
 child = subprocess.Popen([sys.executable, "-c", deaf])
-print("ready", flush=True)
 """
 SWALLOWED = """
+print("ready", flush=True)
 while True:
     try:
         time.sleep(60)
@@ -33,6 +33,7 @@ while True:
 WITHIN_C = """
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.siginterrupt(number, False)
+print("ready", flush=True)
 ctypes.CDLL(None).read(os.pipe()[0], ctypes.create_string_buffer(1), 1)
 """
 
@@ -49,6 +50,7 @@ def test_what_does_not_end_is_ended(body: str, number: signal.Signals) -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
+    time.sleep(0.2)  # until it is where it will not end
     process.send_signal(number)
     sent = time.monotonic()
     _, errors = process.communicate(timeout=60)
@@ -62,6 +64,7 @@ def test_what_handles_signals_itself_is_left_alone() -> None:
     body = """
 signal.signal(signal.SIGTERM, lambda number, frame: None)
 signals.GRACE_SECONDS = 0.1
+print("ready", flush=True)
 stop = time.monotonic() + 1
 while time.monotonic() < stop:
     time.sleep(0.1)
