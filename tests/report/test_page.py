@@ -51,7 +51,7 @@ def test_names_stay_names(hostile: Workspace) -> None:
                     value.startswith("data:")
                 ), (tag, value)
         assert {tag for tag, _ in parsed.elements}.isdisjoint({"iframe", "object", "embed", "base"})
-        for name in HOSTILE:
+        for name in filter(str.isprintable, HOSTILE):
             assert name in parsed.text  # it is shown, as it is called
         raw = page.decode()
         solids = re.search(r'<script type="application/json" id="solids">(.*?)</script>', raw, re.S)
