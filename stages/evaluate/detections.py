@@ -29,7 +29,7 @@ NAME = "skeleton-detections"
 VERSION = 1
 METHODS = ("after", "before")
 COLUMNS = ("id", "view", "x0", "y0", "x1", "y1", "score")
-MARGIN = 1.4  # objects of rendered views fill about 0.7 of their picture
+MARGIN = 2.0  # objects of rendered views fill about half of what the network sees
 _MOST_BYTES = 256 << 20
 _HINT = f"give a CSV with the columns {','.join(COLUMNS)}"
 

@@ -30,9 +30,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     render = "render --size 64 --viewpoints uniform --views 5 --supersample 1 --backend numba"
     for line in [
         "shapes generate --count 6 --category chair --category bed --jobs 0",
-        f"{render} --jobs 0",
-        "landmarks --jobs 0",
-        "skeletons --category chair --count 40 --val 8 --test 6 --jobs 0",
+        f"{render} --category chair --jobs 0",
+        "landmarks --category chair --jobs 0",
+        "skeletons --category chair --count 40 --val 8 --test 4 --jobs 0",
         f"{TRAIN} --step interpret {SHORT}",
         f"{TRAIN} --step keypoints {SHORT}",
         f"{TRAIN} --step joint {SHORT}",
@@ -102,7 +102,7 @@ def test_eval_skeleton_at_levels_of_noise(crossdim):
     code, out, err = crossdim("eval skeleton --run chair-tiny-interpret --json")
     assert code == 0, err
     summary = json.loads(out)["results"][0]
-    assert summary["skeletons"] == 6
+    assert summary["skeletons"] == 4
     row = summary["tables"]["structure"]["optimisation: average recall of RMSE"]
     assert row["0 %"] > 0.6 > row["20 %"]  # salt outshines the peaks
     mean = summary["tables"]["structure"]["mean shape: mean RMSE"]
@@ -129,8 +129,8 @@ def test_exports(crossdim, root, tmp_path):
 
 
 def test_pictures(crossdim, tmp_path):
+    crossdim("eval skeleton")
     for line in ("skeletons --count 2", "neighbours --count 2", "graph"):
-        crossdim("eval skeleton")
         code, _, err = crossdim(f"plot {line} -o {tmp_path}/{line.split()[0]}.png")
         assert code == 0, err
         assert (tmp_path / f"{line.split()[0]}.png").read_bytes()[:4] == b"\x89PNG"

@@ -172,18 +172,15 @@ def augmented(
     def spread(*shape: int) -> torch.Tensor:  # -1 to 1
         return 2 * torch.rand(shape, generator=generator) - 1
 
-    zoom = torch.exp(math.log(params.zoom) * spread(count, 1)).expand(-1, 2)
+    zoom = torch.exp(math.log(params.zoom) * spread(count))
     shift = params.shift * WIDTH * spread(count, 2)
     partner = mirror(template.bases[0]) if params.flip else None
     chosen = torch.zeros(count, dtype=torch.bool)
     if partner is not None:
         chosen = torch.rand(count, generator=generator) < 0.5
         batch = _mirrored(batch, chosen, torch.tensor(partner))
-    if params.stretch > 1:  # other proportions than those of the shapes there are
-        higher = torch.exp(math.log(params.stretch) / 2 * spread(count, 1))
-        zoom = zoom * torch.cat([1 / higher, higher], 1)
     image, keypoints = batch["image"], batch["keypoints"]
-    if max(params.zoom, params.stretch) > 1 or params.shift > 0:
+    if params.zoom > 1 or params.shift > 0:
         image, keypoints = _moved(image, keypoints, zoom, shift)
     if params.jitter > 0:
         image = tint(image, params.jitter, generator)
@@ -211,11 +208,11 @@ def _mirrored(batch: Batch, chosen: torch.Tensor, partner: torch.Tensor) -> Batc
 def _moved(
     image: torch.Tensor, keypoints: torch.Tensor, zoom: torch.Tensor, shift: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures enlarged about their middle by `zoom`, then moved by `shift` pixels, (B, 2)."""
+    """Pictures enlarged about their middle by `zoom` (B,), then moved by `shift` (B, 2) pixels."""
     middle = torch.tensor([WIDTH / 2, HEIGHT / 2])
-    moved = (keypoints - middle) * zoom[:, None] + middle + shift[:, None]
+    moved = (keypoints - middle) * zoom[:, None, None] + middle + shift[:, None]
     theta = torch.zeros(len(zoom), 2, 3)  # from output to input, both -1 to 1
-    theta[:, 0, 0], theta[:, 1, 1] = (1 / zoom).unbind(1)
-    theta[:, :, 2] = -shift / middle / zoom
+    theta[:, 0, 0] = theta[:, 1, 1] = 1 / zoom
+    theta[:, :, 2] = -shift / middle / zoom[:, None]
     grid = F.affine_grid(theta, list(image.shape), align_corners=False)
     return F.grid_sample(image, grid, padding_mode="border", align_corners=False), moved

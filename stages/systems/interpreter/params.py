@@ -78,9 +78,6 @@ class Params:
     flip: bool = option(True, "mirror half of the pictures")
     shift: float = option(0.1, "most that pictures are moved, in widths", low=0, high=0.5)
     zoom: float = option(1.2, "most that pictures are enlarged or reduced", low=1, high=3)
-    stretch: float = option(
-        1.0, "most that pictures are stretched in height against width, or back", low=1, high=2
-    )
     jitter: float = option(0.2, "strength of the random brightness, contrast and tint", low=0)
     validation_views: int = option(8, "views of each shape that are validated on", low=1)
     validate_every: int = option(2000, "steps between validations", low=1)
