@@ -168,11 +168,11 @@ def read_pictures(source: Any, item: str, trained: Trained) -> dict[str, Any]:
     else:
         arrays.update({n: arrays[n][None] for n in ("rgb", "keypoints", "visible", "sigma")})
     template, params = template_of(trained.params), trained.params
-    others = source["others"]
-    found: dict[str, Any] = dict(prepared(item, arrays, template, params, others))
+    # What shares no keypoint with the template has nothing that is labelled; others count.
+    found: dict[str, Any] = dict(prepared(item, arrays, template, params, True))
     names = [bytes(name).decode() for name in arrays["keypoint_names"]]
     convention = convention_told(arrays, template)
-    column = columns(item, template, convention, names, others)
+    column = columns(item, template, convention, names, True)
     found["visible"] = (arrays["visible"][:, column] > 0) & (column >= 0)
     if "sigma" in arrays:
         factor = float(framed(arrays["rgb"], params.height)[1][0].mean())
