@@ -48,7 +48,7 @@ def check(result, code: int, message: str, hint: str) -> None:  # type: ignore[n
         ("export mesh out.xyz", 2, "cannot write mesh as '.xyz'", "use one of .obj"),
         ("export mesh out.obj --shape chair/x", 2, "no chair/x", ""),
         ("export mesh out.obj --view 99", 2, "has 4 views", "use --view 0 to 3"),
-        ("export mesh no/where.obj", 1, "cannot write no/where.obj", ""),
+        ("export mesh no/where.obj", 3, "no folder no", "mkdir -p no"),
         ("verify voxels/res99", 3, "no artefact voxels/res99", "run: crossdim status"),
         ("status -c nowhere.toml", 2, "no configuration file nowhere.toml", ""),
     ],

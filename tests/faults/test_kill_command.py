@@ -18,7 +18,7 @@ from stages.store.index import verify
 from tests.engine.fake import artefact_of
 from tests.faults.command import REPOSITORY, command_line, environment
 from tests.faults.harness import snapshot
-from tests.faults.processes import alive_in_session, outliving
+from tests.faults.processes import alive_in_session, outliving, patience
 
 KILLS = 20
 SHARDS = 4
@@ -82,7 +82,7 @@ def test_twenty_kills(
             else:  # the command alone: its workers must notice
                 process.send_signal(signal.SIGTERM if number % 4 else signal.SIGKILL)
         process.wait(timeout=10)
-        assert outliving(process.pid, 2.0) == []
+        assert outliving(process.pid, patience()) == []
         assert verify(folder) == {}
         assert before.items() <= _shards(folder).items() <= undisturbed.items()
         counts.append(len(_shards(folder)))
@@ -107,7 +107,7 @@ def test_ctrl_c_keeps_what_is_done_and_leaves_no_worker(
     pressed = time.monotonic()
     assert process.wait(timeout=10) in (130, 0)  # 0: it was just about to end
     assert time.monotonic() - pressed < 5
-    assert outliving(process.pid, 2.0) == []
+    assert outliving(process.pid, patience()) == []
     kept = snapshot(folder)
     assert "manifest.json" in kept
     assert verify(folder) == {}

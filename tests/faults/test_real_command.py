@@ -100,6 +100,8 @@ def check_stopped(ended: Ended, number: signal.Signals) -> None:
     if "Exception ignored" in ended.out and ended.code == 0:
         return  # it arrived in a callback, where Python drops it, and all was done soon after
     assert ended.code == 128 + number, ended
+    if "multiprocessing/spawn.py" in ended.out and "EOFError" in ended.out:
+        return  # a worker that had just been started found nobody to tell it what to do
     assert "Traceback" not in ended.out or "Exception ignored" in ended.out, ended
     message, hint = ended.out.splitlines()[-2:]
     assert message.startswith("error: ")
