@@ -34,7 +34,9 @@ def open_image(data: bytes, name: str) -> Image.Image:
 
 
 def check_size(image: Image.Image, name: str) -> None:
-    """Raise ItemError for an image of more than MAX_PIXELS."""
+    """Raise ItemError for an image of more than MAX_PIXELS, and for what is no image at all."""
+    if not isinstance(image, Image.Image):  # trimesh keeps what a damaged scene calls one
+        raise ItemError(f"texture {name} is no image")
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ItemError(
