@@ -9,7 +9,7 @@ read every stage through it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +27,9 @@ def option(default: Any, help: str, *, low: float | None = None, high: float | N
 class ArraySpec:
     """One array of an item.
 
-    shape: of one item, -1 for a length that differs from item to item in the first place only,
-    None for a length fixed by the parameters. `packed` stores booleans eight to a byte.
+    `shape` has the lengths of the axes: a number, the name of the parameter that it is, or None
+    where neither settles it; () settles none. Of an array that is not `ragged` all items have
+    equal lengths. `packed` stores booleans eight to a byte.
     `label` marks a short string that the manifest keeps, so that items can be selected by it.
     `unknown` lets NaN stand for what is not known; elsewhere it is refused.
     """
@@ -37,11 +38,31 @@ class ArraySpec:
     axes: tuple[str, ...] = ()
     units: str = ""
     frame: str = ""
+    shape: tuple[int | str | None, ...] = field(default=(), kw_only=True)
     ragged: bool = False
     packed: bool = False
     label: bool = False
     unknown: bool = False
     compress: int = 4  # gzip level, 0 for none
+
+    def lengths(self, params: Mapping[str, Any]) -> tuple[int | None, ...]:
+        """The length of each axis by these parameters, None where it is not settled."""
+        shape = self.shape or (None,) * len(self.axes)
+        return tuple(params.get(one) if isinstance(one, str) else one for one in shape)
+
+    def fits(self, dtype: np.dtype, shape: Sequence[int], params: Mapping[str, Any]) -> bool:
+        """Whether an array of this dtype and shape can be one of an item."""
+        wanted = self.lengths(params)
+        return (
+            dtype == np.dtype(self.dtype)
+            and len(shape) == len(self.axes)
+            and all(length in (None, found) for length, found in zip(wanted, shape))
+        )
+
+    def form(self, params: Mapping[str, Any]) -> str:
+        """Dtype and lengths as text, for messages."""
+        lengths = ("any" if one is None else str(one) for one in self.lengths(params))
+        return f"{self.dtype} ({', '.join(lengths)})"
 
 
 # Where one item of an artefact is: file of the shard, row in it, id of the item.

@@ -38,21 +38,31 @@ VERSION = 1
 _DEPTH = "world units at the pixel centre, 0 = nothing"
 _POSE = "azimuth_deg, elevation_deg, inplane_deg, distance in world units"
 _CAMERA = "camera (OpenCV), orthographic"
-_PICTURE, _PARAMETER, _MATRIX = ("view", "row", "column"), ("view", "parameter"), ("row", "column")
+_RT = "[R | t], x_cam = R x_world + t"
+_PICTURE, _PARAMETER = ("view", "row", "column"), ("view", "parameter")
+_FIXED, _NOVEL = ("views", "size", "size"), ("novel", "size", "size")
 # gzip 1: beside 4, five to ten per cent more bytes and two thirds of the time to read them
 SPEC = {
-    "depth": ArraySpec("float32", _PICTURE, _DEPTH, _CAMERA, compress=1),
-    "mask": ArraySpec("bool", _PICTURE, "depth > 0", "image", packed=True),
-    "viewpoint": ArraySpec("float32", _PARAMETER, _POSE, "canonical"),
-    "extrinsics": ArraySpec("float32", _PICTURE, "[R | t], x_cam = R x_world + t", _CAMERA),
-    "novel_depth": ArraySpec("float32", _PICTURE, _DEPTH, _CAMERA, ragged=True, compress=1),
-    "novel_mask": ArraySpec("bool", _PICTURE, "depth > 0", "image", ragged=True),
-    "novel_viewpoint": ArraySpec("float32", _PARAMETER, _POSE, "canonical", ragged=True),
+    "depth": ArraySpec("float32", _PICTURE, _DEPTH, _CAMERA, shape=_FIXED, compress=1),
+    "mask": ArraySpec("bool", _PICTURE, "depth > 0", "image", shape=_FIXED, packed=True),
+    "viewpoint": ArraySpec("float32", _PARAMETER, _POSE, "canonical", shape=("views", 4)),
+    "extrinsics": ArraySpec("float32", _PICTURE, _RT, _CAMERA, shape=("views", 3, 4)),
+    "novel_depth": ArraySpec(
+        "float32", _PICTURE, _DEPTH, _CAMERA, shape=_NOVEL, ragged=True, compress=1
+    ),
+    "novel_mask": ArraySpec("bool", _PICTURE, "depth > 0", "image", shape=_NOVEL, ragged=True),
+    "novel_viewpoint": ArraySpec(
+        "float32", _PARAMETER, _POSE, "canonical", shape=("novel", 4), ragged=True
+    ),
     "novel_extrinsics": ArraySpec(
-        "float32", _PICTURE, "[R | t], x_cam = R x_world + t", _CAMERA, ragged=True
+        "float32", _PICTURE, _RT, _CAMERA, shape=("novel", 3, 4), ragged=True
     ),
     "intrinsics": ArraySpec(
-        "float32", _MATRIX, "pixels, (u, v, 1) = K (x_cam, y_cam, 1)", "image, orthographic"
+        "float32",
+        ("row", "column"),
+        "pixels, (u, v, 1) = K (x_cam, y_cam, 1)",
+        "image, orthographic",
+        shape=(3, 3),
     ),
 }
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from stages.errors import CrossdimError, ItemError
-from stages.stage import Arrays, Item, Row, Stage
+from stages.stage import Arrays, Item, Row, Stage, params_json
 from stages.store.fingerprint import item_rng
-from stages.store.reader import OpenShards, read_row
+from stages.store.reader import OpenShards
 from stages.store.shard import encode_item
 
 
@@ -51,20 +51,22 @@ def _open_shards() -> OpenShards:
     return OpenShards()
 
 
-def _read(row: Row) -> Arrays:
+def _read(stage: str, row: Row) -> Arrays:
     path, number, item = row
-    return read_row(_open_shards().get(Path(path)), number, Path(path), item_id=item)
+    return _open_shards().read(stage, Path(path), number, item)
 
 
 def perform(job: Job, work: Work) -> bytes:
     """The encoded arrays of one item; raises ItemError with the reason when it cannot be done."""
     stage = _stage(job.stage_module)
-    inputs = {name: _read((path, row, work.id)) for name, (path, row) in work.inputs.items()}
-    attached = {name: tuple(map(_read, rows)) for name, rows in work.attached.items()}
+    inputs = {name: _read(name, (path, row, work.id)) for name, (path, row) in work.inputs.items()}
+    attached = {
+        name: tuple(_read(name, row) for row in rows) for name, rows in work.attached.items()
+    }
     try:
         item = Item(work.id, inputs, work.source, attached)
         arrays = stage.process(item, job.params, item_rng(job.seed, work.id))
-        return encode_item(stage.spec, arrays)
+        return encode_item(stage.spec, arrays, params_json(job.params))
     except (ItemError, CrossdimError, MemoryError):
         raise
     except Exception as error:  # whatever one item does must not end the others

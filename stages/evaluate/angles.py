@@ -40,7 +40,8 @@ def spec_of(base: str) -> dict[str, ArraySpec]:
     """The arrays of the pairs of one kind, `instance` or `category`; of an item any number."""
 
     def pairs(dtype: str, *axes: str, units: str = "", frame: str = "") -> ArraySpec:
-        return ArraySpec(dtype, ("pair", *axes), units, frame, ragged=True)
+        shape = (None, *map({"row": 3, "column": 3}.get, axes))
+        return ArraySpec(dtype, ("pair", *axes), units, frame, shape=shape, ragged=True)
 
     frame = "from the second's frame to the first's"
     return {
@@ -53,7 +54,12 @@ def spec_of(base: str) -> dict[str, ArraySpec]:
     }
 
 
-ROTATION = ArraySpec("float32", ("view", "row", "column"), frame="canonical to camera (OpenCV)")
+ROTATION = ArraySpec(
+    "float32",
+    ("view", "row", "column"),
+    frame="canonical to camera (OpenCV)",
+    shape=(None, 3, 3),
+)
 
 
 def arrays_of(base: str, pairs: Sequence[Pair], truth: np.ndarray, told: np.ndarray) -> Arrays:

@@ -44,13 +44,25 @@ def _views(units: str = "") -> ArraySpec:
 SPEC = {
     "rotation": ROTATION,
     # empty where a system tells no shape, or no pose
-    "voxels": ArraySpec("uint8", ("view", "x", "y", "z"), "0 or 1", "canonical", ragged=True),
+    "voxels": ArraySpec(
+        "uint8",
+        ("view", "x", "y", "z"),
+        "0 or 1",
+        "canonical",
+        shape=(None, *(RES,) * 3),
+        ragged=True,
+    ),
     "voxel_iou": _views(),
     "chamfer": _views("diagonals x 100"),  # NaN where a shape is empty
     "f_score": _views(),
     "retrieved": ArraySpec("S200", ("view",), ragged=True),
     "told_rotation": ArraySpec(
-        "float32", ("view", "row", "column"), "", "canonical to camera (OpenCV)", ragged=True
+        "float32",
+        ("view", "row", "column"),
+        "",
+        "canonical to camera (OpenCV)",
+        shape=(None, 3, 3),
+        ragged=True,
     ),
     "error_deg": _views("deg"),
     **spec_of("instance"),

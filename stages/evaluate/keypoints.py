@@ -23,9 +23,16 @@ TORSO = ("lsho", "rhip")  # keypoints that people's PCK is relative to (FLIC)
 _PIXELS = "pixels of 240 x 320"
 SPEC = {
     "told": ArraySpec(
-        "float32", ("view", "method", "keypoint", "uv"), _PIXELS, "image", unknown=True
+        "float32",
+        ("view", "method", "keypoint", "uv"),
+        _PIXELS,
+        "image",
+        shape=(None, None, None, 2),
+        unknown=True,
     ),
-    "truth": ArraySpec("float32", ("view", "keypoint", "uv"), _PIXELS, "image"),
+    "truth": ArraySpec(
+        "float32", ("view", "keypoint", "uv"), _PIXELS, "image", shape=(None, None, 2)
+    ),
     "labelled": ArraySpec("bool", ("view", "keypoint"), "known, and in the picture"),
     "visible": ArraySpec("bool", ("view", "keypoint")),
     "confidence": ArraySpec("float32", ("view", "keypoint"), "height of the peak"),

@@ -35,7 +35,9 @@ ANSWERS = (
     "true depth maps (limit)",
 )
 SPEC = {
-    "points": ArraySpec("float32", ("point", "xyz"), "view after view", "canonical", ragged=True),
+    "points": ArraySpec(
+        "float32", ("point", "xyz"), "view after view", "canonical", shape=(None, 3), ragged=True
+    ),
     "count": ArraySpec("int32", ("view",), "points of each view"),
     # answers as in ANSWERS, numbers as in NUMBERS; NaN for distances of an empty cloud
     "number": ArraySpec("float32", ("view", "answer", "number"), "distances x 100", unknown=True),

@@ -39,7 +39,8 @@ class Params:
 
 
 def _views(units: str = "", *axes: str) -> ArraySpec:
-    return ArraySpec("float32", ("view", *axes), units=units)
+    shape = (None, *map({"viewpoint": 4}.get, axes))
+    return ArraySpec("float32", ("view", *axes), units=units, shape=shape)
 
 
 SPEC = {
@@ -56,7 +57,7 @@ SPEC = {
     "baseline_rotation_error_deg": _views("deg"),  # the constant viewpoint
     "baseline_posed_iou": _views("", "pairing"),  # as in BASELINE_PAIRINGS
     "baseline_projection_iou": _views("", "pairing"),
-    "constant_viewpoint": ArraySpec("float32", ("viewpoint",), "deg, distance"),
+    "constant_viewpoint": ArraySpec("float32", ("viewpoint",), "deg, distance", shape=(4,)),
     "nearest_training_shape": ArraySpec("S200"),
 }
 PAIRINGS = (

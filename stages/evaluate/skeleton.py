@@ -31,7 +31,9 @@ SPEC = {
     "true_azimuth_deg": ArraySpec("float32", ("view",), "degrees"),
     "score": ArraySpec("float32", ("view",), "mean height of the peaks"),
     "alpha": ArraySpec("float32", ("view", "base"), "after step joint"),
-    "rotation": ArraySpec("float32", ("view", "row", "column"), "after, skeleton to camera"),
+    "rotation": ArraySpec(
+        "float32", ("view", "row", "column"), "after, skeleton to camera", shape=(None, 3, 3)
+    ),
 }
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from stages.errors import ItemError
+from stages.evaluate.angles import ROTATION
 from stages.evaluate.answers import network
 from stages.evaluate.answers import pictures as tensor_of
 from stages.evaluate.measure import RunParams
@@ -65,8 +66,8 @@ class Params(RunParams):
 
 
 SPEC = {
-    "rotation": ArraySpec("float32", ("view", "row", "column"), "", "canonical to camera (OpenCV)"),
-    "told": ArraySpec("uint8", ("view", "row", "column", "colour")),
+    "rotation": ROTATION,
+    "told": ArraySpec("uint8", ("view", "row", "column", "colour"), shape=(None, None, None, 3)),
     "score": ArraySpec("float32", ("view", "answer", "metric"), "PSNR in dB, SSIM, mask IoU"),
     "turn_view": ArraySpec("int16", ("view", "turn")),
     "turn_deg": ArraySpec("float32", ("view", "turn"), "deg between the cameras"),

@@ -118,15 +118,31 @@ class Mesh:
 def refuse_broken(mesh: Mesh) -> None:
     """Raises ItemError for what compiled loops must never see.
 
-    That is a mesh without faces, a face of vertices that are not there, a vertex that is not
-    finite.
+    That is a mesh without faces, a face of vertices or of a material that are not there, a material
+    of a texture that is not there, a vertex without normal or place in the texture, a vertex that
+    is not finite, a texture that is no picture.
     """
     if not len(mesh.faces):
         raise ItemError("the mesh has no faces")
-    if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
+    if not _within(mesh.faces, 0, len(mesh.vertices)):
         raise ItemError("a face names a vertex that is not there")
     if not np.isfinite(mesh.vertices).all():
         raise ItemError("a vertex is not finite")
+    if not len(mesh.normals) == len(mesh.uv) == len(mesh.vertices):
+        raise ItemError("a vertex has no normal, or no place in the texture")
+    if not len(mesh.face_material) == len(mesh.faces):
+        raise ItemError("a face has no material")
+    materials = len(mesh.material_rgba)
+    if not _within(mesh.face_material, 0, materials) or len(mesh.material_texture) != materials:
+        raise ItemError("a face names a material that is not there")
+    if not _within(mesh.material_texture, -1, len(mesh.textures)):
+        raise ItemError("a material names a texture that is not there")
+    if any(t.ndim != 3 or t.shape[2] != 4 or not t.size for t in mesh.textures):
+        raise ItemError("a texture is no picture")
+
+
+def _within(rows: np.ndarray, low: int, end: int) -> bool:
+    return bool(rows.min(initial=low) >= low and rows.max(initial=end - 1) < end)
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

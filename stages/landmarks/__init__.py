@@ -25,8 +25,12 @@ VERSION = 1
 _CAMERA = "camera (OpenCV)"
 
 
+_LENGTHS = {"uv": 2, "xyz": 3}
+
+
 def _named(dtype: str, *axes: str, units: str = "", frame: str = "") -> ArraySpec:
-    return ArraySpec(dtype, axes, units, frame, ragged=True)
+    shape = tuple(map(_LENGTHS.get, axes))
+    return ArraySpec(dtype, axes, units, frame, shape=shape, ragged=True)
 
 
 SPEC = {
@@ -36,7 +40,11 @@ SPEC = {
     "shape_points": _named("float32", "keypoint", "xyz", units="world units", frame="canonical"),
     "keypoint_names": _named("S32", "keypoint"),
     "extrinsics": ArraySpec(
-        "float32", ("view", "row", "column"), "[R | t], those of the views", _CAMERA
+        "float32",
+        ("view", "row", "column"),
+        "[R | t], those of the views",
+        _CAMERA,
+        shape=(None, 3, 4),
     ),
     "convention": ArraySpec("S16", label=True),  # whose names they are: generated, objectnet3d
 }

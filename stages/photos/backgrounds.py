@@ -25,7 +25,14 @@ VERSION = 1
 CATEGORY = "images"  # all ids are images/<name>
 
 SPEC = {
-    "rgb": ArraySpec("uint8", ("row", "column", "channel"), "sRGB 0..255", "image", compress=1),
+    "rgb": ArraySpec(
+        "uint8",
+        ("row", "column", "channel"),
+        "sRGB 0..255",
+        "image",
+        shape=("size", "size", 3),
+        compress=1,
+    ),
     "source": ArraySpec("S200"),  # path in the folder
 }
 

@@ -22,28 +22,46 @@ VERSION = 1
 
 _PIXELS = "pixels, centres at +0.5"
 SPEC = {
-    "rgb": ArraySpec("uint8", ("row", "column", "channel"), "sRGB 0..255", "image", compress=1),
+    "rgb": ArraySpec(
+        "uint8",
+        ("row", "column", "channel"),
+        "sRGB 0..255",
+        "image",
+        shape=("height", "width", 3),
+        compress=1,
+    ),
     # NaN where it is not visible
     "keypoints": ArraySpec(
-        "float32", ("keypoint", "xy"), _PIXELS, "image", ragged=True, unknown=True
+        "float32", ("keypoint", "xy"), _PIXELS, "image", shape=(None, 2), ragged=True, unknown=True
     ),
     "visible": ArraySpec("uint8", ("keypoint",), "0 or 1", ragged=True),
     # spread of the annotators; NaN where there are fewer than two
     "sigma": ArraySpec("float32", ("keypoint",), "pixels", ragged=True, unknown=True),
     "keypoint_names": ArraySpec("S32", ("keypoint",), ragged=True),
     "annotator_keypoints": ArraySpec(
-        "float32", ("annotator", "keypoint", "xy"), _PIXELS, "image", ragged=True, unknown=True
+        "float32",
+        ("annotator", "keypoint", "xy"),
+        _PIXELS,
+        "image",
+        shape=(None, None, 2),
+        ragged=True,
+        unknown=True,
     ),
-    "bbox": ArraySpec("float32", ("edge",), "pixels: left, upper, right, lower", "image"),
+    "bbox": ArraySpec(
+        "float32", ("edge",), "pixels: left, upper, right, lower", "image", shape=(4,)
+    ),
     "viewpoint": ArraySpec(
         "float32",
         ("parameter",),
         "azimuth_deg, elevation_deg, inplane_deg, distance as the data set has it",
         "canonical",
+        shape=(4,),
         unknown=True,
     ),
-    "affine": ArraySpec("float64", ("uv", "xy1"), "pixels", "original to stored picture"),
-    "source_size": ArraySpec("int32", ("side",), "pixels: width, height"),
+    "affine": ArraySpec(
+        "float64", ("uv", "xy1"), "pixels", "original to stored picture", shape=(2, 3)
+    ),
+    "source_size": ArraySpec("int32", ("side",), "pixels: width, height", shape=(2,)),
     "split": ArraySpec("S16", label=True),  # train, val, test; empty: the data set has none
     "family": ArraySpec("S128", label=True),  # what near-copies share: film, species, model
     "source": ArraySpec("S200"),  # path of the picture in the data set

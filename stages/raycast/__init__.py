@@ -73,10 +73,21 @@ SPEC = {
         "in this order, where asked for: length, sine, hull length, hull sine; lengths in world "
         "units (diagonals of the bounding box), 0 = no hit",
         "x = rotation scale (x_canonical - centre), colatitude from +z, longitude from +x to +y",
+        shape=(None, None, "res", "res"),
     ),
-    "rotation": ArraySpec("float32", ("pose", "row", "column"), "", "canonical to that of the map"),
-    "scale": ArraySpec("float32", ("pose", "axis"), "factors before the rotation", "canonical"),
-    "centre": ArraySpec("float32", ("axis",), "world units, where rays start", "canonical"),
+    "rotation": ArraySpec(
+        "float32",
+        ("pose", "row", "column"),
+        "",
+        "canonical to that of the map",
+        shape=(None, 3, 3),
+    ),
+    "scale": ArraySpec(
+        "float32", ("pose", "axis"), "factors before the rotation", "canonical", shape=(None, 3)
+    ),
+    "centre": ArraySpec(
+        "float32", ("axis",), "world units, where rays start", "canonical", shape=(3,)
+    ),
     "radius": ArraySpec("float32", ("pose",), "world units, from `centre` to the farthest vertex"),
 }
 

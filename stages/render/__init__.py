@@ -20,32 +20,44 @@ from stages.stage import Arrays, ArraySpec, Item, Stage
 
 VERSION = 2
 
+_PICTURE, _SIDES = ("view", "row", "column"), (None, "size", "size")
 SPEC = {
-    "rgb": ArraySpec("uint8", ("view", "row", "column", "channel"), "sRGB 0..255", "image"),
-    "mask": ArraySpec(
-        "uint8", ("view", "row", "column"), "covered share of the pixel x 255", "image"
+    "rgb": ArraySpec(
+        "uint8",
+        ("view", "row", "column", "channel"),
+        "sRGB 0..255",
+        "image",
+        shape=(None, "size", "size", 3),
     ),
+    "mask": ArraySpec("uint8", _PICTURE, "covered share of the pixel x 255", "image", shape=_SIDES),
     "depth": ArraySpec(
         "float32",
-        ("view", "row", "column"),
+        _PICTURE,
         "world units at the pixel centre, 0 = nothing",
         "camera z (OpenCV)",
+        shape=_SIDES,
     ),
     "viewpoint": ArraySpec(
         "float32",
         ("view", "parameter"),
         "azimuth_deg, elevation_deg, inplane_deg, distance in world units",
         "canonical",
+        shape=(None, 4),
     ),
     "extrinsics": ArraySpec(
         "float32",
         ("view", "row", "column"),
         "[R | t], x_cam = R (scale * x_world) + t",
         "camera (OpenCV)",
+        shape=(None, 3, 4),
     ),
-    "intrinsics": ArraySpec("float32", ("row", "column"), "pixels", "image"),
+    "intrinsics": ArraySpec("float32", ("row", "column"), "pixels", "image", shape=(3, 3)),
     "scale": ArraySpec(
-        "float32", ("view", "axis"), "factors of the shape along x, y, z", "canonical"
+        "float32",
+        ("view", "axis"),
+        "factors of the shape along x, y, z",
+        "canonical",
+        shape=(None, 3),
     ),
     "light": ArraySpec(
         "float32",
@@ -53,6 +65,7 @@ SPEC = {
         "azimuth_deg, elevation_deg from the shape, 0 = from the camera; directional, ambient "
         "strength",
         "camera, right and up",
+        shape=(None, 4),
     ),
     "renderer": ArraySpec("S16", label=True),
 }

@@ -17,16 +17,26 @@ FRAME = "canonical"
 UNITS = "bounding box diagonals"
 
 SPEC: dict[str, ArraySpec] = {
-    "vertices": ArraySpec("float32", ("vertex", "xyz"), UNITS, FRAME, ragged=True),
-    "faces": ArraySpec("int32", ("face", "corner"), "row of vertices", ragged=True),
-    "normals": ArraySpec("float32", ("vertex", "xyz"), "1", FRAME, ragged=True),
-    "uv": ArraySpec("float32", ("vertex", "uv"), "texture widths and heights", ragged=True),
+    "vertices": ArraySpec("float32", ("vertex", "xyz"), UNITS, FRAME, shape=(None, 3), ragged=True),
+    "faces": ArraySpec(
+        "int32", ("face", "corner"), "row of vertices", shape=(None, 3), ragged=True
+    ),
+    "normals": ArraySpec("float32", ("vertex", "xyz"), "1", FRAME, shape=(None, 3), ragged=True),
+    "uv": ArraySpec(
+        "float32", ("vertex", "uv"), "texture widths and heights", shape=(None, 2), ragged=True
+    ),
     "face_material": ArraySpec("int32", ("face",), "row of material_rgba", ragged=True),
-    "material_rgba": ArraySpec("float32", ("material", "rgba"), "sRGB, 0..1", ragged=True),
+    "material_rgba": ArraySpec(
+        "float32", ("material", "rgba"), "sRGB, 0..1", shape=(None, 4), ragged=True
+    ),
     "material_texture": ArraySpec("int32", ("material",), "texture, -1 for none", ragged=True),
-    "texture_shapes": ArraySpec("int32", ("texture", "hwc"), "pixels", ragged=True),
+    "texture_shapes": ArraySpec(
+        "int32", ("texture", "hwc"), "pixels", shape=(None, 3), ragged=True
+    ),
     "texture_bytes": ArraySpec("uint8", ("byte",), "sRGB and alpha, 0..255", ragged=True),
-    "keypoints": ArraySpec("float32", ("keypoint", "xyz"), UNITS, FRAME, ragged=True),
+    "keypoints": ArraySpec(
+        "float32", ("keypoint", "xyz"), UNITS, FRAME, shape=(None, 3), ragged=True
+    ),
     "keypoint_names": ArraySpec("S32", ("keypoint",), ragged=True),
     "split": ArraySpec("S16", label=True),  # train, val, test; empty: not assigned
     "family": ArraySpec("S64", label=True),  # shapes of one family never straddle a split

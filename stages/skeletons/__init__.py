@@ -27,19 +27,25 @@ _PIXELS = "pixels of a picture of 240 x 320"
 _FRAME = "skeleton: y up, z to the front"
 
 
-def _block(dtype: str, *axes: str, units: str, frame: str = "", compress: int = 0) -> ArraySpec:
-    """An array of the skeletons of a block, any number; random digits do not compress."""
-    return ArraySpec(dtype, ("skeleton", *axes), units, frame, ragged=True, compress=compress)
+def _block(
+    dtype: str, axes: dict[str, int | None], units: str, frame: str = "", compress: int = 0
+) -> ArraySpec:
+    """An array of the skeletons of a block, any number; `axes` of one, with their lengths.
+
+    Random digits do not compress.
+    """
+    names, shape = ("skeleton", *axes), (None, *axes.values())
+    return ArraySpec(dtype, names, units, frame, shape=shape, ragged=True, compress=compress)
 
 
 SPEC = {
-    "alpha": _block("float32", "base", units="weights of the base shapes"),
-    "theta_deg": _block("float32", "axis", units="degrees, R = Rx Ry Rz", frame=_FRAME),
-    "translation": _block("float32", "axis", units=_PIXELS, frame="image"),
-    "focal": _block("float32", units=_PIXELS),
-    "points": _block("float32", "keypoint", "xyz", units=_PIXELS, frame=_FRAME),
-    "keypoints": _block("float32", "keypoint", "uv", units=_PIXELS, frame="image"),
-    "visible": _block("bool", "keypoint", units="in the picture", compress=1),
+    "alpha": _block("float32", {"base": None}, "weights of the base shapes"),
+    "theta_deg": _block("float32", {"axis": 3}, "degrees, R = Rx Ry Rz", _FRAME),
+    "translation": _block("float32", {"axis": 2}, _PIXELS, "image"),
+    "focal": _block("float32", {}, _PIXELS),
+    "points": _block("float32", {"keypoint": None, "xyz": 3}, _PIXELS, _FRAME),
+    "keypoints": _block("float32", {"keypoint": None, "uv": 2}, _PIXELS, "image"),
+    "visible": _block("bool", {"keypoint": None}, "in the picture", compress=1),
     "rejected": ArraySpec("int32", (), "draws of impossible or invisible skeletons"),
     "split": ArraySpec("S16", label=True),
     "family": ArraySpec("S64", label=True),

@@ -21,7 +21,7 @@ from stages.errors import CrossdimError, InputError
 from stages.store.commit import commit_bytes, discard, explained
 from stages.store.fingerprint import file_digest
 from stages.store.manifest import MANIFEST, Index, read_manifest, to_json
-from stages.store.reader import read_content
+from stages.store.reader import check_form, read_content
 from stages.store.shard import SHARD_NAME
 
 _LOCK = ".manifest.lock"
@@ -102,11 +102,22 @@ def verify(folder: Path, content: bool = True) -> dict[str, str]:
     for path in sorted(folder.glob("shard-*.h5")):
         if not SHARD_NAME.fullmatch(path.name):
             problems[path.name] = "the name is not that of a shard"
-        elif content and path.name not in problems and not is_intact(path, path.name):
-            problems[path.name] = _ALTERED
+        elif content and path.name not in problems and (problem := _problem(path)):
+            problems[path.name] = problem
     if (folder / MANIFEST).exists() and read_manifest(folder / MANIFEST) is None:
         problems[MANIFEST] = "the manifest is damaged; making the artefact again writes it anew"
     return problems
+
+
+def _problem(path: Path) -> str:
+    """What is wrong with a shard, bytes and arrays; "" when nothing is."""
+    if not is_intact(path, path.name):
+        return _ALTERED
+    try:
+        check_form(path)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def damaged_shards(folder: Path) -> dict[str, int]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from stages.errors import InputError
 from stages.stage import Arrays
+from stages.store.form import ANY, Form
 from stages.store.shard import FORMAT_VERSION, RESERVED, Failure, ShardKey
 from stages.store.untrusted import checked_member, open_readonly
 
@@ -39,6 +40,7 @@ class OpenShards:
 
     def __init__(self) -> None:
         self._files: OrderedDict[Path, h5py.File] = OrderedDict()
+        self._forms: dict[Path, Form] = {}
         self._pid = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -47,35 +49,70 @@ class OpenShards:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]
 
-    def get(self, path: Path) -> h5py.File:
+    def read(
+        self, stage: str, path: Path, row: int, item_id: str, names: tuple[str, ...] = ()
+    ) -> Arrays:
+        """The arrays of one item of a shard of that stage, all of them or those in `names`.
+
+        Raises InputError if the shard is damaged, if its arrays are not those that the stage makes,
+        and if the row is not that of the item.
+        """
+        file = self.get(stage, path)
+        return read_row(file, row, path, names, item_id, self._forms[path])
+
+    def get(self, stage: str, path: Path) -> h5py.File:
         """The file at `path`, opened and checked on first use."""
         if self._pid != os.getpid():
-            self._files, self._pid = OrderedDict(), os.getpid()
-        file = self._files.get(path)
-        if file is None:
-            file = self._files[path] = open_readonly(path, "shard")
+            self.__init__()  # type: ignore[misc]
+        if path not in self._files:
+            self._files[path], self._forms[path] = _opened(stage, path)
             while len(self._files) > _OPEN_FILES:
-                self._files.popitem(last=False)[1].close()
+                self._close(next(iter(self._files)))
         self._files.move_to_end(path)
-        return file
+        return self._files[path]
+
+    def _close(self, path: Path) -> None:
+        self._files.pop(path).close()
+        del self._forms[path]
 
     def close(self) -> None:
         """Close all files of this process."""
-        while self._files:
-            self._files.popitem()[1].close()
+        for path in list(self._files):
+            self._close(path)
+
+
+def _opened(stage: str, path: Path) -> tuple[h5py.File, Form]:
+    """The file of a shard of that stage, and what its arrays must be and are, rows aside."""
+    file = open_readonly(path, "shard")
+    try:
+        form = Form.of(stage, _key(file, path))
+        form.check(file, path)
+        return file, form
+    except BaseException as error:
+        file.close()
+        if isinstance(error, _UNREADABLE):
+            raise _damaged(path, error) from error
+        raise
 
 
 def read_row(
-    file: h5py.File, row: int, path: Path, names: tuple[str, ...] = (), item_id: str | None = None
+    file: h5py.File,
+    row: int,
+    path: Path,
+    names: tuple[str, ...] = (),
+    item_id: str | None = None,
+    form: Form = ANY,
 ) -> Arrays:
     """The arrays of one item (all, or those in `names`), unpacked.
 
-    Raises InputError if the shard is damaged, or if the row is not that of `item_id`.
+    Raises InputError if the shard is damaged, if the row is not that of `item_id`, or if an array
+    of any length is not of the form.
     """
     try:
         if item_id is not None and bytes(file["ids"][row]).decode() != item_id:
             raise ValueError(f"row {row} is not {item_id}")
         names = names or tuple(n for n in file if n not in RESERVED)
+        form.check_row(file, row, names, path)
         return {name: _read_array(file[name], row, path) for name in names}
     except _UNREADABLE as error:
         raise _damaged(path, error) from error
@@ -91,6 +128,20 @@ def _read_array(member: h5py.Dataset | h5py.Group, row: int, path: Path) -> np.n
         raise ValueError(f"{member.shape[1]} bytes do not hold an item of {shape} bits")
     bits = np.unpackbits(member[row], count=math.prod(shape))
     return bits.view(bool).reshape(shape)
+
+
+def check_form(path: Path) -> None:
+    """Raise InputError unless all arrays of a shard are such as the stage makes that it names."""
+    with open_readonly(path, "shard") as file:
+        try:
+            key = _key(file, path)
+            form = Form.of(key.stage, key)
+            form.check(file, path)
+            names = [name for name in file if name not in RESERVED]
+            for row in range(len(file["ids"])):
+                form.check_row(file, row, names, path)
+        except _UNREADABLE as error:
+            raise _damaged(path, error) from error
 
 
 def read_content(path: Path) -> ShardContent:

@@ -84,19 +84,21 @@ def shard_name(bucket: int, data: bytes) -> str:
     return f"shard-{bucket:04d}-{digest(data)}.h5"
 
 
-def encode_item(spec: Mapping[str, ArraySpec], arrays: Arrays) -> bytes:
+def encode_item(
+    spec: Mapping[str, ArraySpec], arrays: Arrays, params: Mapping[str, Any] | None = None
+) -> bytes:
     """The arrays of one item as a one-item file, checked against the stage's SPEC.
 
-    Raises ItemError when a name, dtype or number of axes is not what SPEC says, when a float array
-    holds infinity, or NaN that does not stand for unknown, or when one that is not ragged is empty:
-    such a result must never reach the cache.
+    Raises ItemError when a name, dtype or shape is not what SPEC says of these parameters, when a
+    float array holds infinity, or NaN that does not stand for unknown, or when one that is not
+    ragged is empty: such a result must never reach the cache.
     """
     if set(arrays) != set(spec):
         raise ItemError(f"the stage returned {sorted(arrays)}, its SPEC names {sorted(spec)}")
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=LIBVER) as file:
         for name, array_spec in spec.items():
-            value = _checked(name, array_spec, np.asarray(arrays[name]))
+            value = _checked(name, array_spec, np.asarray(arrays[name]), params or {})
             if array_spec.ragged:
                 _create(file, f"{name}/000000", value, value.shape, array_spec)
             else:
@@ -110,7 +112,9 @@ def encode_item(spec: Mapping[str, ArraySpec], arrays: Arrays) -> bytes:
     return buffer.getvalue()
 
 
-def _checked(name: str, spec: ArraySpec, value: np.ndarray) -> np.ndarray:
+def _checked(
+    name: str, spec: ArraySpec, value: np.ndarray, params: Mapping[str, Any]
+) -> np.ndarray:
     wanted = np.dtype(spec.dtype)
     if wanted.kind == "S":
         if value.dtype.kind != "S" or value.dtype.itemsize > wanted.itemsize:
@@ -122,6 +126,8 @@ def _checked(name: str, spec: ArraySpec, value: np.ndarray) -> np.ndarray:
         raise ItemError(f"array {name} is {value.dtype}, expected {wanted}")
     if value.ndim != len(spec.axes):
         raise ItemError(f"array {name} has shape {value.shape}, expected axes {spec.axes}")
+    if not spec.fits(value.dtype, value.shape, params):
+        raise ItemError(f"array {name} has shape {value.shape}, expected {spec.form(params)}")
     if value.size == 0 and not spec.ragged:
         raise ItemError(f"array {name} is empty, its shape is {value.shape}")
     if wanted.kind in "fc" and (np.isinf if spec.unknown else _not_finite)(value).any():

@@ -13,7 +13,7 @@ from stages.stage import Arrays
 from stages.store.fingerprint import safe_name
 from stages.store.index import load_index
 from stages.store.manifest import Entry, Index
-from stages.store.reader import OpenShards, read_row
+from stages.store.reader import OpenShards
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Artefact:
         """The arrays of one item, all of them or those in `names`."""
         entry = self.entry(item_id)
         path = self.folder / entry.shard
-        return read_row(self._open.get(path), entry.row, path, names, item_id)
+        return self._open.read(self.stage, path, entry.row, item_id, names)
 
     def close(self) -> None:
         """Close the files that reading has opened."""

@@ -30,11 +30,17 @@ SPEC: dict[str, ArraySpec] = {
         ("object", "azimuth_deg,elevation_deg,inplane_deg,distance"),
         "degrees; distance as in the data set",
         _FRAME,
+        shape=(None, 4),
         ragged=True,
         unknown=True,
     ),
     "bbox": ArraySpec(
-        "float32", ("object", "xyxy"), "pixels as in the data set", ragged=True, unknown=True
+        "float32",
+        ("object", "xyxy"),
+        "pixels as in the data set",
+        shape=(None, 4),
+        ragged=True,
+        unknown=True,
     ),
     "flags": ArraySpec(
         "uint8", ("object",), "1 truncated, 2 occluded, 4 difficult, 8 coarse", ragged=True

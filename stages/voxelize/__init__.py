@@ -42,10 +42,18 @@ class Params:
 VERSION = 1
 
 SPEC = {
-    "voxels": ArraySpec("bool", ("x", "y", "z"), "occupied", "canonical", packed=True),
-    "origin": ArraySpec("float32", ("axis",), "world units, lowest corner", "canonical"),
-    "extent": ArraySpec("float32", ("value",), "world units, side of the grid", "canonical"),
-    "disagreement": ArraySpec("float32", ("value",), "share of inside voxels, 0 for closed meshes"),
+    "voxels": ArraySpec(
+        "bool", ("x", "y", "z"), "occupied", "canonical", shape=("res",) * 3, packed=True
+    ),
+    "origin": ArraySpec(
+        "float32", ("axis",), "world units, lowest corner", "canonical", shape=(3,)
+    ),
+    "extent": ArraySpec(
+        "float32", ("value",), "world units, side of the grid", "canonical", shape=(1,)
+    ),
+    "disagreement": ArraySpec(
+        "float32", ("value",), "share of inside voxels, 0 for closed meshes", shape=(1,)
+    ),
 }
 
 

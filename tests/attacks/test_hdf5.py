@@ -14,6 +14,7 @@ from stages.errors import InputError
 from stages.store.index import load_index, save_index, verify
 from stages.store.reader import OpenShards, read_row
 from stages.store.shard import LIBVER, shard_name
+from stages.store.untrusted import open_readonly
 from tests.attacks.make_hdf5 import MAKERS, hostile_shard
 from tests.engine import fake
 from tests.store.cache import make, shards
@@ -37,7 +38,7 @@ def test_hostile_shards_are_refused(
         lambda: load_index(artefact.folder),
         lambda: save_index(artefact.folder),
         lambda: fake.run(tmp_path, ["toy/a"]),
-        lambda: read_row(OpenShards().get(path), 0, path),
+        lambda: OpenShards().read("fake", path, 0, "toy/a"),
     ):
         with pytest.raises(InputError, match=name):
             attempt()
@@ -58,10 +59,8 @@ def test_members_of_ragged_groups_are_checked_too(tmp_path: Path, kind: str) -> 
             group["000000"] = h5py.ExternalLink("other.h5", "/")
         else:
             group.create_group("000000")
-    files = OpenShards()
-    with pytest.raises(InputError, match=r"shard\.h5"):
-        read_row(files.get(path), 0, path)
-    files.close()
+    with open_readonly(path, "shard") as file, pytest.raises(InputError, match=r"shard\.h5"):
+        read_row(file, 0, path)
 
 
 def test_too_few_bits_are_not_filled_up(tmp_path: Path) -> None:
@@ -72,10 +71,9 @@ def test_too_few_bits_are_not_filled_up(tmp_path: Path) -> None:
         )
         grid.attrs["packed"] = np.bytes_("yes")
         grid.attrs["item_shape"] = np.array([8, 8, 8])
-    files = OpenShards()
-    with pytest.raises(InputError, match="do not hold an item"):
-        read_row(files.get(path), 0, path)
-    files.close()
+    wanted = pytest.raises(InputError, match="do not hold an item")
+    with open_readonly(path, "shard") as file, wanted:
+        read_row(file, 0, path)
 
 
 def test_other_hdf5_files_are_no_shards(tmp_path: Path) -> None:

@@ -64,12 +64,12 @@ def test_another_process_starts_with_no_open_file(
 ) -> None:
     files = OpenShards()
     path = shards(artefact)[0]
-    inherited = files.get(path)
-    assert files.get(path) is inherited
+    inherited = files.get("fake", path)
+    assert files.get("fake", path) is inherited
     monkeypatch.setattr(os, "getpid", lambda: 1)  # what a fork looks like from inside
-    fresh = files.get(path)
+    fresh = files.get("fake", path)
     assert fresh is not inherited
-    assert files.get(path) is fresh
+    assert files.get("fake", path) is fresh
     files.close()
     inherited.close()
 
@@ -104,7 +104,7 @@ def test_pickles_carry_no_handle(artefact: Artefact) -> None:
     assert same({"": again.read(IDS[0])}, {"": artefact.read(IDS[0])})
     again.close()
     empty = pickle.loads(pickle.dumps(OpenShards()))
-    assert empty.get(shards(artefact)[0])["ids"].shape
+    assert empty.get("fake", shards(artefact)[0])["ids"].shape
     empty.close()
 
 
