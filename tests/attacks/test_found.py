@@ -44,6 +44,27 @@ def test_an_image_in_a_scene_whose_pixels_end_early(tmp_path: Path) -> None:
                 read_mesh(path, 512)
 
 
+@pytest.mark.parametrize("width", [1, 2, 4])
+@pytest.mark.parametrize("name", ["POSITION", "NORMAL", "TEXCOORD_0", "COLOR_0"])
+def test_numbers_of_vertices_that_are_too_few_or_many(
+    tmp_path: Path, name: str, width: int
+) -> None:
+    file = Glb(nodes=[{"mesh": 0}], textures=[{"source": 0}])
+    file.header["images"] = [{"bufferView": file.view(png(PICTURE)), "mimeType": "image/png"}]
+    pbr = {"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}
+    file.header["materials"] = [pbr] if name == "TEXCOORD_0" else [{}]
+    box = file.box(material=0)
+    values = np.ones(8 * width).reshape((8, width) if width > 1 else 8)
+    box["attributes"][name] = file.array(values)
+    file.header["meshes"] = [{"primitives": [box]}]
+    path = write(tmp_path / "a.glb", file.glb())
+    if name == "POSITION" or (name, width) == ("TEXCOORD_0", 1):
+        with pytest.raises(ItemError, match=r"no points in space|cannot be read|one point"):
+            read_mesh(path, 16)
+    else:  # what cannot be meant is left aside
+        assert len(read_mesh(path, 16)[0].faces) == 12
+
+
 def test_a_member_of_an_archive_without_a_name(tmp_path: Path) -> None:
     model = layouts.obj(layouts.posed("+y", "+z"))
     piece = {"name": "Chair", "category": "x", "model": "/a.obj"}

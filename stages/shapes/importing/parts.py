@@ -89,6 +89,8 @@ def face_colours(rgba: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 def check(part: Part) -> Part:
     """The part, if its numbers make sense; ItemError with the reason if not."""
+    if part.vertices.shape[1:] != (3,) or part.faces.shape[1:] != (3,):
+        raise ItemError("its vertices are no points in space, or its faces no triangles")
     if len(part.faces) and len(part.vertices):
         low, high = int(part.faces.min()), int(part.faces.max())
         if low < 0 or high >= len(part.vertices):

@@ -155,14 +155,14 @@ def _textured(part: Part, visual: Any, is_linear: bool, textures: _Textures) -> 
     if mode == _OPAQUE:
         rgba[3] = 1
     image, uv = material.baseColorTexture, visual.uv
-    if image is not None and uv is not None and len(uv) == len(part.vertices):
+    if image is not None and np.shape(uv) == (len(part.vertices), 2):
         texture = textures.get(image, mode, float(material.alphaCutoff or 0.5))
         colour = _srgb(rgba[:3]) if is_linear else rgba[:3]
         made = Material((*colour.tolist(), float(rgba[3])), texture)
         return replace(part, materials=(made,), uv=np.array(uv, np.float64))
-    colours = visual.vertex_attributes.get("color")
-    if colours is not None and len(colours) == len(part.vertices):
-        return _coloured(part, rgba * _face_factors(np.asarray(colours), part.faces), is_linear)
+    colours = np.asarray(visual.vertex_attributes.get("color", ()))
+    if colours.shape in [(len(part.vertices), channels) for channels in (3, 4)]:
+        return _coloured(part, rgba * _face_factors(colours, part.faces), is_linear)
     if not is_linear:
         return replace(part, materials=(PLAIN,))
     return replace(part, materials=(Material((*_srgb(rgba[:3]).tolist(), float(rgba[3]))),))
