@@ -96,7 +96,7 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except CLICK_ERROR as error:
-        return _usage(error)
+        return _usage(error, arguments)
     except typer.Exit as error:
         return error.exit_code
 
@@ -108,14 +108,24 @@ def _report(error: CrossdimError, debug: bool) -> int:
     return error.exit_code
 
 
-def _usage(error: Any) -> int:
+def _usage(error: Any, arguments: list[str]) -> int:
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoArgsIsHelpError":
         sys.stderr.write(error.format_message() + "\n")
         return 2
-    path = context.command_path if context is not None else "crossdim"
+    path = context.command_path if context is not None else _named(arguments)
     message = " ".join(error.format_message().split())
     return _report(UsageError(message, f"run: {path} --help"), debug=False)
+
+
+def _named(arguments: list[str]) -> str:
+    """The command that a line names: an option without its value comes without a context."""
+    path, node = "crossdim", typer.main.get_command(build())
+    for word in arguments:
+        if word not in (known := getattr(node, "commands", {})):
+            break
+        path, node = f"{path} {word}", known[word]
+    return path
 
 
 def _say(message: str, hint: str) -> None:

@@ -147,18 +147,24 @@ class _Lines:
         self._label = label
         self._start = self._shown = time.monotonic()
         self._first: int | None = None
+        self._last = 0
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
+        if done < self._last:  # the next of several counts has its own rate
+            self._start, self._first = now, None
+        self._last = done
         if self._first is None:
             self._first = done
         if now - self._shown < (_LINE_SECONDS if done < total else _SHORT_SECONDS):
             return
         self._shown = now
         rate = (done - self._first) / max(now - self._start, 1e-9)
-        left = f" eta {_duration((total - done) / rate)}" if rate > 0 and done < total else ""
+        pace = f" {rate:.3g}/s" if rate > 0 else ""
+        if rate > 0 and done < total:
+            pace += f" eta {_duration((total - done) / rate)}"
         share = f"{100 * done / max(total, 1):.1f}%"
-        line = f"{self._label} {done}/{total} {share} {rate:.3g}/s{left} {note}".rstrip()
+        line = f"{self._label} {done}/{total} {share}{pace} {note}".rstrip()
         sys.stderr.write(printable(line) + "\n")
         sys.stderr.flush()
 

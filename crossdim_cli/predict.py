@@ -139,7 +139,7 @@ def _row(one: Any) -> tuple[str, str, str, str]:
     facts = one.facts
     pose = facts["pose"]
     names = ("azimuth_deg", "elevation_deg", "inplane_deg")
-    angles = ", ".join(f"{pose[name]:.0f}" for name in names) if pose else "-"
+    angles = ", ".join(f"{round(pose[name])}" for name in names) if pose else "-"
     confidence = ", ".join(f"{k} {v:.2f}" for k, v in facts["confidence"].items()) or "-"
     return facts["picture"], angles, confidence, str(one.files[0].with_suffix(".*"))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from crossdim_cli.main import run
 from tests.cli.conftest import Crossdim
 
 SECONDS = 60
@@ -175,3 +176,18 @@ def test_ctrl_c_loses_nothing(
     assert crossdim(line + " -q", root).code == 0
     assert kept <= {p.name for p in folder.glob("shard-*.h5")}
     assert crossdim("verify", root).code == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("status --graph", "run: crossdim status --help"),
+        ("shapes generate --count", "run: crossdim shapes generate --help"),
+        ("--graph", "run: crossdim --help"),
+    ],
+)
+def test_an_option_without_its_value_names_its_command(
+    capsys: pytest.CaptureFixture[str], line: str, hint: str
+) -> None:
+    assert run(line.split()) == 2
+    assert capsys.readouterr().err.splitlines()[1] == hint
