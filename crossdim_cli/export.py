@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import typer
 
-from crossdim_cli import codes
+from crossdim_cli import codes, result_curves
 from crossdim_cli.clouds import (
     Systems,
     cloud_grid,
@@ -134,6 +134,7 @@ def register(app: typer.Typer) -> None:
     )
     codes.register(exports, plots)
     register_skeletons(exports, plots, output)
+    result_curves.register(plots, output)
 
 
 def _choice(name: str) -> list[inspect.Parameter]:

@@ -68,7 +68,7 @@ def register_skeletons(exports: typer.Typer, plots: typer.Typer, output: Any) ->
 
 
 def _joint(session: Session, steps: tuple[str, ...] = ("joint",)) -> Any:
-    return run_of_steps(session, steps)
+    return run_of_steps(session, steps, session.options["run"])
 
 
 def _shown(session: Session, count: int) -> tuple[Any, Any]:
