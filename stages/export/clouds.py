@@ -25,7 +25,7 @@ COLUMNS = (
     "truth, from behind",
     "told, from behind",
 )
-_TOLD, _TRUE = np.array([217, 115, 51]), np.array([89, 140, 191])
+TOLD, TRUE = np.array([217, 115, 51]), np.array([89, 140, 191])
 _BEHIND = STANDARD + np.array([180, 0, 0, 0], np.float32)
 _FOUND = (NUMBERS.index("Chamfer"), NUMBERS.index("F-score at 1 %"))
 
@@ -53,7 +53,7 @@ def pointcloud_sheet(workspace: Workspace, run: Run, count: int) -> bytes:
         tiles = [
             cloud_picture(cloud, viewpoint, colour)
             for viewpoint in (seen["viewpoint"][view], STANDARD, _BEHIND)
-            for cloud, colour in ((truth, _TRUE), (clouds[view], _TOLD))
+            for cloud, colour in ((truth, TRUE), (clouds[view], TOLD))
         ]
         rows.append((label, [seen["rgb"][view], *tiles]))
     return sheet_png(COLUMNS, rows)

@@ -134,7 +134,14 @@ def test_exports(crossdim, root, tmp_path):
 
 def test_pictures(crossdim, tmp_path):
     crossdim("eval skeleton")
-    for line in ("skeletons --count 2", "neighbours --count 2", "graph"):
+    of_estimator = "keypoints --run chair-tiny-keypoints --count 2"
+    for line in (
+        "skeletons --count 2",
+        of_estimator,
+        "keypoints --count 1",
+        "neighbours --count 2",
+        "graph",
+    ):
         code, _, err = crossdim(f"plot {line} -o {tmp_path}/{line.split()[0]}.png")
         assert code == 0, err
         assert (tmp_path / f"{line.split()[0]}.png").read_bytes()[:4] == b"\x89PNG"
