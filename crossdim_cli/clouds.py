@@ -43,8 +43,21 @@ def register_points(exports: typer.Typer) -> None:
     )
 
 
-def register_interpolation(plots: typer.Typer, output: Any) -> None:
-    """Add `plot interpolation`."""
+def register_cloud_plots(plots: typer.Typer, output: Any) -> None:
+    """Add `plot depths` and `plot interpolation`."""
+    add_command(
+        plots,
+        "depths",
+        [
+            *(RUN, ONE_CATEGORY),
+            param("shapes", int, 6, "How many test shapes.", min=1, max=50),
+            param("sides", int, 3, "From how many novel sides.", min=1, max=20),
+            output,
+        ],
+        _plot_depths,
+        help="Depth from novel sides: true, and as clouds that were told of pictures show it.",
+        example="crossdim plot depths --category chair --sides 4 -o depths.png",
+    )
     shapes = "Id of a test shape, two for a row or three; may be repeated. Default: some."
     add_command(
         plots,
@@ -70,6 +83,17 @@ def register_interpolation(plots: typer.Typer, output: Any) -> None:
         help="Clouds told of codes between those of two pictures, beside the true ones.",
         example="crossdim plot interpolation --category chair --steps 7 -o between.png",
     )
+
+
+def _plot_depths(session: Session) -> None:
+    from stages.export.novel_depths import novel_depth_sheet
+    from stages.store.commit import commit_bytes
+
+    options, run = session.options, run_of(session, CLOUDS)
+    data = novel_depth_sheet(session.workspace, run, options["shapes"], options["sides"])
+    path = options["output"] or Path(f"{run.name}-depths.png")
+    commit_bytes(path, data)
+    session.out.result({"path": str(path)}, str(path))
 
 
 def _plot_interpolation(session: Session) -> None:

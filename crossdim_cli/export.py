@@ -14,7 +14,7 @@ from crossdim_cli.clouds import (
     cloud_grid,
     cloud_options,
     plot_pointcloud,
-    register_interpolation,
+    register_cloud_plots,
     register_points,
 )
 from crossdim_cli.command import Session, add_command, argument, new_app, param
@@ -136,7 +136,7 @@ def register(app: typer.Typer) -> None:
     codes.register(exports, plots)
     register_skeletons(exports, plots, output)
     result_curves.register(plots, output)
-    register_interpolation(plots, output)
+    register_cloud_plots(plots, output)
 
 
 def _choice(name: str) -> list[inspect.Parameter]:

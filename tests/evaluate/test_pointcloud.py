@@ -254,6 +254,17 @@ def test_the_sheet_shows_a_row_for_each_shape(call: Call, tmp_path: Path) -> Non
     assert min(blue, orange) > 2000
 
 
+def test_novel_depths_are_drawn(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "depths.png"
+    plot = "plot depths --run told --shapes 2"
+    code, _, err = call(f"{plot} --sides 2 -o {path}")
+    assert (code, err) == (0, "")
+    assert np.asarray(Image.open(path)).shape == (22 + 2 * 166 + 6, 150 + 5 * 166 + 6, 3)
+    code, _, err = call(f"{plot} --sides 3 -o {tmp_path}/none.png")  # there are two
+    assert (code, "run: crossdim depths --novel 3" in err) == (3, True), err
+    assert len(err.strip().splitlines()) == 2
+
+
 # --- between codes
 
 
