@@ -46,7 +46,7 @@ def measured(
     for artefact in workspace.artefacts(protocol.name):
         key = artefact.index.key
         params = params_of(key) if key else {}
-        name, _, rest = params.get("inputs", ("",))[0].partition(" ")
+        name, _, rest = next(iter(params.get("inputs", ())), "").partition(" ")
         mine = params.get("run") == f"{run.system}-{run.name}"
         if mine and name in wanted and rest.endswith(" others") == others:
             old = key is not None and key.stage_version != protocol.version

@@ -263,6 +263,11 @@ def test_other_categories_only_when_asked_for(crossdim, tmp_path, root):
     assert states["results/skeleton/interpreter-chair-tiny-joint-others-beds"]["fresh"]
     code, _, err = crossdim("eval keypoints --landmarks beds --cross-category")
     assert (code, "has no labelled keypoint" in err) == (3, True)
+    drawn = f"--landmarks beds --cross-category -o {tmp_path}/curve.png"
+    code, _, err = crossdim(f"plot recall {drawn}")  # of azimuth alone
+    assert (code, err) == (0, "")
+    code, _, err = crossdim(f"plot pck {drawn}")
+    assert (code, "no labelled keypoint" in err) == (3, True), err
 
 
 def test_boxes_of_a_detector(crossdim, root, tmp_path):
