@@ -77,7 +77,7 @@ def pck_png(
     """
     check(zoom, PCK_RANGE)
     panels = [pck_panel(workspace, group, which, torso) for group in grouped(found)]
-    figure, lines = _figure(len(panels), 2)
+    figure, lines = _figure(len(panels), 2, beside=2.2)
     runs = [one.run.name for one in found]
     for (whole, part), panel in zip(lines, panels):
         _draw(whole, panel, runs)
@@ -262,11 +262,12 @@ def _enlarge(whole: Any, part: Any, panel: Panel, runs: Sequence[str], zoom: Zoo
     whole.add_patch(box)
 
 
-def _figure(lines: int, columns: int) -> tuple[Any, Any]:
+def _figure(lines: int, columns: int, beside: float = 0) -> tuple[Any, Any]:
+    """A figure and its axes (lines, columns); `beside`: inches for a legend on the right."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.2 * columns + 0.4, 4.2 * lines), layout="constrained")
+    figure = Figure(figsize=(4.2 * columns + beside, 4.2 * lines), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(lines, columns, squeeze=False)
 
