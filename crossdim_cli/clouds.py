@@ -9,7 +9,7 @@ from typing import Any, Literal
 import typer
 
 from crossdim_cli.command import Session, add_command, argument, param
-from crossdim_cli.evaluate import ONE_CATEGORY, RUN, run_of
+from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, run_of
 
 CLOUDS = "structure-generator"
 Systems = Literal["pose-aware", "structure-generator"]
@@ -41,6 +41,84 @@ def register_points(exports: typer.Typer) -> None:
         help="Write a point cloud: .ply, .npz, .pcd or .xyz.",
         example="crossdim export points chair.ply --category chair --view 3",
     )
+
+
+def register_cloud_plots(plots: typer.Typer, output: Any) -> None:
+    """Add `plot depths` and `plot interpolation`."""
+    add_command(
+        plots,
+        "depths",
+        [
+            *(RUN, ONE_CATEGORY),
+            param("shapes", int, 6, "How many test shapes.", min=1, max=50),
+            param("sides", int, 3, "From how many novel sides.", min=1, max=20),
+            output,
+        ],
+        _plot_depths,
+        help="Depth from novel sides: true, and as clouds that were told of pictures show it.",
+        example="crossdim plot depths --category chair --sides 4 -o depths.png",
+    )
+    shapes = "Id of a test shape, two for a row or three; may be repeated. Default: some."
+    add_command(
+        plots,
+        "interpolation",
+        [
+            *(RUN, ONE_CATEGORY),
+            param("shape", list[str], [], shapes),
+            param("rows", int, 4, "How many rows, without --shape.", min=1, max=50),
+            param("steps", int, 5, "Clouds in a row, those of the ends included.", min=2, max=20),
+            param("views", str | None, None, "Set of views. Default: that trained on."),
+            param("view", int, 0, "Number of the view that is looked at.", min=0),
+            param(
+                "arithmetic",
+                bool,
+                False,
+                "Rows of three shapes, and what the code A - B + C tells.",
+                flags=("--arithmetic",),
+            ),
+            *DEVICES,
+            output,
+        ],
+        _plot_interpolation,
+        help="Clouds told of codes between those of two pictures, beside the true ones.",
+        example="crossdim plot interpolation --category chair --steps 7 -o between.png",
+    )
+
+
+def _plot_depths(session: Session) -> None:
+    from stages.export.novel_depths import novel_depth_sheet
+    from stages.store.commit import commit_bytes
+
+    options, run = session.options, run_of(session, CLOUDS)
+    data = novel_depth_sheet(session.workspace, run, options["shapes"], options["sides"])
+    path = options["output"] or Path(f"{run.name}-depths.png")
+    commit_bytes(path, data)
+    session.out.result({"path": str(path)}, str(path))
+
+
+def _plot_interpolation(session: Session) -> None:
+    from stages.export.interpolation import (
+        arithmetic_sheet,
+        choose_shapes,
+        codes_of,
+        interpolation_sheet,
+    )
+    from stages.store.commit import commit_bytes
+    from stages.train.device import choose_device
+
+    options, workspace = session.options, session.workspace
+    run = run_of(session, CLOUDS)
+    device = str(choose_device(options["device"], options["gpu"]))
+    codes = codes_of(workspace, run, options["views"], options["view"], device)
+    size = 3 if options["arithmetic"] else 2
+    chosen = choose_shapes(workspace, codes, options["shape"], options["rows"], size)
+    if options["arithmetic"]:
+        data = arithmetic_sheet(codes, chosen)
+    else:
+        data = interpolation_sheet(codes, chosen, options["steps"])
+    path = options["output"] or Path(f"{run.name}-interpolation.png")
+    commit_bytes(path, data)
+    session.out.result({"path": str(path), "rows": chosen}, str(path))
 
 
 def cloud_options(name: str) -> list[inspect.Parameter]:

@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 import typer
 
-from crossdim_cli import codes
+from crossdim_cli import codes, result_curves
 from crossdim_cli.clouds import (
     Systems,
     cloud_grid,
     cloud_options,
     plot_pointcloud,
+    register_cloud_plots,
     register_points,
 )
 from crossdim_cli.command import Session, add_command, argument, new_app, param
@@ -97,12 +98,14 @@ def register(app: typer.Typer) -> None:
             RUN,
             ONE_CATEGORY,
             views,
+            param("to", Literal["view", "mesh"], "view", "What a picture is aligned with."),
+            param("photos", str | None, None, "Photos instead of views, with --to mesh."),
             param("pairs", Literal["category", "instance"], "category", "Of two shapes, or one."),
             shapes,
             moving,
         ],
         _plot_alignment,
-        help="Pairs of views, the second shape drawn in the first one's pose, as told and true.",
+        help="Pairs of views (or a view and a mesh), the second drawn in the first one's pose.",
         example="crossdim plot alignment --category car -o alignment.png",
     )
     add_command(
@@ -134,6 +137,8 @@ def register(app: typer.Typer) -> None:
     )
     codes.register(exports, plots)
     register_skeletons(exports, plots, output)
+    result_curves.register(plots, output)
+    register_cloud_plots(plots, output)
 
 
 def _choice(name: str) -> list[inspect.Parameter]:
@@ -271,13 +276,26 @@ def _plot_embedding(session: Session) -> None:
 def _plot_alignment(session: Session) -> None:
     from stages.export.animation import alignment_gif
     from stages.export.embedding import alignment_sheet, choose_results
+    from stages.export.mesh_alignment import mesh_alignment_sheet
     from stages.store.commit import commit_bytes
 
     options = session.options
     run = run_of(session, options["system"])
-    results = choose_results(session.workspace, run, options["views"])
     path = _picture(options["output"] or Path(f"{run.name}-alignment.png"))
-    draw = alignment_gif if path.suffix.lower() == ".gif" else alignment_sheet
+    moves = path.suffix.lower() == ".gif"
+    draw = alignment_gif if moves else alignment_sheet
+    if options["to"] == "mesh":
+        if moves or options["system"] == "keypointnet":
+            what = "pictures that move" if moves else "keypoints, which need no mesh"
+            raise UsageError(f"--to mesh is not for {what}", "use .png, or --to view")
+        of: Any = "keypoints" if options["photos"] else "views"
+        name = options["photos"] or options["views"]
+        results = choose_results(session.workspace, run, name, "align", of)
+        draw = mesh_alignment_sheet
+    else:
+        if options["photos"]:
+            raise UsageError("--photos are of no second view", "add --to mesh")
+        results = choose_results(session.workspace, run, options["views"])
     commit_bytes(path, draw(session.workspace, results, options["pairs"], options["shapes"]))
     session.out.result({"path": str(path)}, str(path))
 

@@ -59,7 +59,7 @@ def _keypoints(session: Session) -> None:
     from stages.evaluate.landmarked import choose_pictures
 
     options = session.options
-    run = run_of_steps(session, ("joint", "keypoints"))
+    run = run_of_steps(session, ("joint", "keypoints"), options["run"])
     sets = choose_pictures(
         session.workspace,
         options["landmarks"],
@@ -80,7 +80,7 @@ def _skeleton(session: Session) -> None:
     )
 
     options = session.options
-    run = run_of_steps(session, ("joint", "interpret"))
+    run = run_of_steps(session, ("joint", "interpret"), options["run"])
     if run.record()["params"]["step"] == "interpret":
         sets: list[Any] = [choose_skeletons(session.workspace, run, options["skeletons"])]
         each_set(session, run, sets, evaluate_noise, _chosen_text)
@@ -94,8 +94,8 @@ def _skeleton(session: Session) -> None:
     each_set(session, run, sets, evaluate_skeleton, _chosen_text)
 
 
-def run_of_steps(session: Session, steps: tuple[str, ...]) -> Any:
-    """The named run, or the newest one of the first of these steps that there is."""
+def run_of_steps(session: Session, steps: tuple[str, ...], named: str | None = None) -> Any:
+    """The run of this name, or the newest one of the first of these steps that there is."""
     from stages.errors import InputError
     from stages.train.run import find_run
 
@@ -103,9 +103,9 @@ def run_of_steps(session: Session, steps: tuple[str, ...]) -> Any:
     for step in steps:
         try:
             only = {"step": step}
-            return find_run(root, "interpreter", options["run"], options["category"], only)
+            return find_run(root, "interpreter", named, options["category"], only)
         except InputError:
-            if step == steps[-1] or options["run"]:
+            if step == steps[-1] or named:
                 raise
     raise AssertionError(steps)
 

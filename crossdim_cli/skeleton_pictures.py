@@ -1,9 +1,9 @@
-"""export skeleton; plot skeletons, noise, graph, neighbours: of the 3D interpreter."""
+"""export skeleton; plot skeletons, keypoints, noise, graph, neighbours: of the 3D interpreter."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 
@@ -34,6 +34,14 @@ def register_skeletons(exports: typer.Typer, plots: typer.Typer, output: Any) ->
         _plot_skeletons,
         help="Pictures, their keypoints, their skeletons before and after step joint.",
         example="crossdim plot skeletons --category chair --landmarks cads -o skeletons.png",
+    )
+    add_command(
+        plots,
+        "keypoints",
+        [*chosen, count, output],
+        _plot_keypoints,
+        help="Figure 5 of the 3D-INN paper: heatmaps before and after the refinement.",
+        example="crossdim plot keypoints --run chair-small-keypoints --count 4 -o keypoints.png",
     )
     add_command(
         plots,
@@ -68,20 +76,28 @@ def register_skeletons(exports: typer.Typer, plots: typer.Typer, output: Any) ->
 
 
 def _joint(session: Session, steps: tuple[str, ...] = ("joint",)) -> Any:
-    return run_of_steps(session, steps)
+    return run_of_steps(session, steps, session.options["run"])
 
 
-def _shown(session: Session, count: int) -> tuple[Any, Any]:
-    """What the run says of the pictures that are asked for, and its template."""
+class _Shown(NamedTuple):
+    """What a run says of the pictures that are asked for."""
+
+    shown: list[Any]  # of stages.export.skeletons.Shown
+    template: Any
+    run: Any
+    pictures: Any  # where they are from, None for files
+
+
+def _shown(session: Session, count: int, steps: tuple[str, ...] = ("joint",)) -> _Shown:
     from stages.evaluate.landmarked import choose_pictures
     from stages.export.skeletons import read_images, read_views, show
     from stages.systems.interpreter.model import template_of
-    from stages.train.device import choose_device
     from stages.train.run import load_model
 
     options = session.options
-    run = _joint(session)
+    run = _joint(session, steps)
     named = [options["landmarks"]] if options["landmarks"] else []
+    pictures = None
     if options["images"]:
         images = read_images(options["images"])
     else:
@@ -90,8 +106,14 @@ def _shown(session: Session, count: int) -> tuple[Any, Any]:
         images = read_views(session.workspace, run, pictures, count)
     if not images:
         raise CrossdimError("no pictures to show", "name some with --images or --landmarks")
-    device = str(choose_device(options["device"], options["gpu"]))
-    return show(run, images, device), template_of(load_model(run).params)
+    shown = show(run, images, _device(session))
+    return _Shown(shown, template_of(load_model(run).params), run, pictures)
+
+
+def _device(session: Session) -> str:
+    from stages.train.device import choose_device
+
+    return str(choose_device(session.options["device"], session.options["gpu"]))
 
 
 def _skeleton(session: Session) -> None:
@@ -104,7 +126,7 @@ def _skeleton(session: Session) -> None:
             f"cannot write a skeleton as {path.suffix or path.name!r}",
             f"use one of {', '.join(SUFFIXES)}",
         )
-    shown, template = _shown(session, 1)
+    shown, template, _, _ = _shown(session, 1)
     commit_bytes(path, skeleton_bytes(shown[0].told, template, path.suffix))
     session.out.result({"path": str(path), "picture": shown[0].name}, f"{path}: {shown[0].name}")
 
@@ -112,8 +134,18 @@ def _skeleton(session: Session) -> None:
 def _plot_skeletons(session: Session) -> None:
     from stages.export.skeletons import overlay_sheet
 
-    shown, template = _shown(session, session.options["count"])
+    shown, template, _, _ = _shown(session, session.options["count"])
     _write(session, "skeletons", overlay_sheet(shown, template))
+
+
+def _plot_keypoints(session: Session) -> None:
+    from stages.export.keypoint_maps import keypoint_sheet, true_keypoints
+
+    count = session.options["count"]
+    shown, template, run, pictures = _shown(session, count, ("joint", "keypoints"))
+    device = _device(session)
+    truth = [true_keypoints(run, pictures, s.name, device) if pictures else None for s in shown]
+    _write(session, "keypoints", keypoint_sheet(list(zip(shown, truth)), template.keypoints))
 
 
 def _plot_noise(session: Session) -> None:

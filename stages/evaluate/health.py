@@ -26,7 +26,7 @@ def results_status(workspace: Workspace) -> list[dict[str, Any]]:
     for protocol in PROTOCOLS:
         for artefact in workspace.artefacts(f"results/{protocol}"):
             run = runs.get(_run_of(artefact))
-            why = "its run is gone" if run is None else _difference(workspace, artefact, run)
+            why = "its run is gone" if run is None else difference(workspace, artefact, run)
             if _run_of(artefact).startswith(_OF_NO_RUN):  # there is nothing that could change
                 why = next(iter(artefact.index.damaged.values()), "")
             record = {"name": artefact.name, "items": len(artefact.index.items())}
@@ -40,7 +40,7 @@ def _run_of(artefact: Artefact) -> str:
     return str(params_of(key).get("run", artefact.variant)) if key else artefact.variant
 
 
-def _difference(workspace: Workspace, artefact: Artefact, run: Any) -> str:
+def difference(workspace: Workspace, artefact: Artefact, run: Any) -> str:
     """Why results are not those of the run and its inputs as they are now, "" if they are."""
     try:
         record = run.record()

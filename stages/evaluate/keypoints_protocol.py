@@ -9,17 +9,17 @@ import numpy as np
 
 from stages.errors import InputError
 from stages.evaluate.keypoints import METHODS, STAGE
-from stages.evaluate.landmarked import Pictures, choose_items
+from stages.evaluate.landmarked import Pictures, by_category, choose_items
 from stages.evaluate.measure import Measurement, Report, Show, about, evaluate, run_params
 from stages.evaluate.skeleton_metrics import PCK_THRESHOLDS, average_error, pck, pcp, torso_pck
 from stages.evaluate.tables import Row, Table, to_json
 from stages.stage import Arrays, params_from_json
-from stages.store.workspace import Artefact, Workspace, category_of
+from stages.store.workspace import Artefact, Workspace
 from stages.train.run import Run
 
 SIGMA = 4.0  # pixels of 240 x 320, where there are no annotators
 CONSTANT = "mean of the training"
-_NAMES = ("told", "truth", "labelled", "visible", "sigma", "length", "torso")
+NAMES = ("told", "truth", "labelled", "visible", "sigma", "length", "torso")
 
 
 def evaluate_keypoints(
@@ -72,10 +72,7 @@ def constant_answer(workspace: Workspace, run: Run) -> np.ndarray:
 
 def keypoint_tables(results: Artefact, ids: list[str], constant: np.ndarray) -> tuple[Table, ...]:
     """One table of all labelled keypoints, one of those that are visible; a column a category."""
-    stacked: dict[str, Arrays] = {}
-    for category in sorted({category_of(item) for item in ids}):
-        parts = [results.read(item, _NAMES) for item in ids if category_of(item) == category]
-        stacked[category] = {name: np.concatenate([p[name] for p in parts]) for name in _NAMES}
+    stacked = by_category(results, ids, NAMES)
     if not any(one["labelled"].any() for one in stacked.values()):
         raise InputError(f"{results.name} has no labelled keypoint", "give other pictures")
     return (
@@ -85,22 +82,28 @@ def keypoint_tables(results: Artefact, ids: list[str], constant: np.ndarray) -> 
 
 
 def _rows(stacked: Mapping[str, Arrays], which: str, constant: np.ndarray) -> tuple[Row, ...]:
-    def distances(one: Arrays, told: np.ndarray) -> np.ndarray:
-        away = np.linalg.norm(told - one["truth"], axis=-1)
-        return np.where(one[which], away, np.nan)
-
+    found = {category: distances(one, which, constant) for category, one in stacked.items()}
     rows: list[Row] = []
-    answers = {name: number for number, name in enumerate(METHODS)}
     for method in (*METHODS, CONSTANT):
-        away = {}
-        for category, one in stacked.items():
-            told = constant if method == CONSTANT else one["told"][:, answers[method]]
-            found = distances(one, told)
-            if np.isfinite(found).any():
-                away[category] = found
+        away = {category: of[method] for category, of in found.items() if method in of}
         if away:
             rows += _measured(method, stacked, away)
     return tuple(rows)
+
+
+def distances(one: Arrays, which: str, constant: np.ndarray) -> dict[str, np.ndarray]:
+    """(S, N) pixels from the truth by each of METHODS that there is and by CONSTANT.
+
+    NaN where keypoints are not `labelled` or not `visible`, as `which` says.
+    """
+    told = {name: one["told"][:, number] for number, name in enumerate(METHODS)}
+    found = {}
+    for method, points in {**told, CONSTANT: constant}.items():
+        away = np.linalg.norm(points - one["truth"], axis=-1)
+        away = np.where(one[which], away, np.nan)
+        if np.isfinite(away).any():
+            found[method] = away
+    return found
 
 
 def _measured(

@@ -66,13 +66,8 @@ def choose_pictures(
     `others`: of them what is of categories that the run does not know.
     Raises InputError for those that are not there, UsageError for a run that looks at no pictures.
     """
-    record = run.record()
-    if record["params"]["step"] == "interpret":
-        raise UsageError(
-            f"run {run.name} is of step interpret: it looks at no pictures",
-            "name a run of step keypoints or joint with --run",
-        )
-    own = record["data"]["variants"]
+    require_pictures(run)
+    own = run.record()["data"]["variants"]
     names, photos = list(landmarks), list(photos)
     if not names and not photos:
         names = [own["landmarks"]] if "landmarks" in own else []
@@ -84,6 +79,15 @@ def choose_pictures(
     hint = "run: crossdim keypoints import"
     found = (_named(workspace, "keypoints", name, hint) for name in photos)
     return [*chosen, *(Pictures(marks, None, others) for marks in found)]
+
+
+def require_pictures(run: Run) -> None:
+    """UsageError for a run that looks at no pictures."""
+    if run.record()["params"]["step"] == "interpret":
+        raise UsageError(
+            f"run {run.name} is of step interpret: it looks at no pictures",
+            "name a run of step keypoints or joint with --run",
+        )
 
 
 def _named(workspace: Workspace, stage: str, name: str, hint: str) -> Artefact:
@@ -144,6 +148,17 @@ def _nothing(run: Run, pictures: Pictures) -> CrossdimError:
         f"{name} has no {', '.join(known)} that {run.name} has not learnt from",
         "measure on the category that the run was trained on",
     )
+
+
+def by_category(
+    results: Artefact, ids: Sequence[str], names: Sequence[str]
+) -> dict[str, dict[str, np.ndarray]]:
+    """These arrays of each category's items, one after the other: (S, ...), S pictures."""
+    found = {}
+    for category in sorted({category_of(item) for item in ids}):
+        parts = [results.read(i, tuple(names)) for i in ids if category_of(i) == category]
+        found[category] = {name: np.concatenate([p[name] for p in parts]) for name in names}
+    return found
 
 
 @lru_cache(maxsize=8)

@@ -6,6 +6,7 @@ cloud, so that tables and files are made without the network. Letters: V picture
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ from stages.store.workspace import Artefact, Workspace, category_of
 from stages.train.run import Run
 
 if TYPE_CHECKING:
+    import torch
+
     from stages.train.run import Trained
 
 NAME = "pointcloud"
@@ -88,10 +91,14 @@ def predicted_clouds(trained: Trained, rgb: np.ndarray, device: str) -> list[np.
     """(N, 3) float32 world points for each of (V, 64, 64, 3) uint8 pictures; N may be 0."""
     clouds = []
     for part in pictures(rgb).split(_BATCH):
-        told = trained.system.predict(trained.model, part.to(device), trained.params)
-        points, visible = told["points"].mT.cpu(), (told["logit"] > 0).cpu()
-        clouds += [one[seen].numpy() for one, seen in zip(points, visible)]
+        clouds += split(trained.system.predict(trained.model, part.to(device), trained.params))
     return clouds
+
+
+def split(told: Mapping[str, torch.Tensor]) -> list[np.ndarray]:
+    """(N, 3) float32 world points of each of the clouds that `predict` tells."""
+    points, visible = told["points"].mT.cpu(), (told["logit"] > 0).cpu()
+    return [one[seen].numpy() for one, seen in zip(points, visible)]
 
 
 def _read(folder: str, item: str, names: tuple[str, ...] = ()) -> Arrays:

@@ -155,7 +155,7 @@ class _Comparison:
         for grid, number in pairs:
             seen = cameras[number]
             posed.append(iou(_volume(grid, seen), self._volume))
-            projected.append(iou(_silhouette(grid, seen), self._mask))
+            projected.append(iou(silhouettes(grid, seen), self._mask))
         return np.stack(posed, 1), np.stack(projected, 1)
 
 
@@ -166,7 +166,7 @@ def _volume(grid: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     return (rotate_voxels(*_tensors(grid, rotation), POSED) >= 0.5).numpy()
 
 
-def _silhouette(grid: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+def silhouettes(grid: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """(V, 48, 48) bool: pixels whose ray is more likely to stop than to pass."""
     from stages.geometry.sampling import Rays, penetration
 

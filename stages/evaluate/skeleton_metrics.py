@@ -30,14 +30,24 @@ def average_recall(errors: np.ndarray, thresholds: np.ndarray) -> float:
 
 def pck(distance: np.ndarray, length: np.ndarray, threshold: float) -> float:
     """Share of keypoints (S, N), NaN where not labelled, within `threshold` lengths (S,)."""
+    return float(pck_curve(distance, length, np.array([threshold]))[0])
+
+
+def pck_curve(distance: np.ndarray, length: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """(T,) `pck` at each threshold."""
     relative = distance / length[:, None]
-    return float((relative[np.isfinite(distance)] <= threshold).mean())
+    return recall(relative[np.isfinite(distance)], thresholds)
 
 
 def torso_pck(distance: np.ndarray, torso: np.ndarray, threshold: float) -> float:
     """`pck` in lengths of the torso (S,), of those samples of which it is known (FLIC)."""
-    known = np.isfinite(torso) & np.isfinite(distance).any(1)
+    known = torso_known(distance, torso)
     return pck(distance[known], torso[known], threshold) if known.any() else np.nan
+
+
+def torso_known(distance: np.ndarray, torso: np.ndarray) -> np.ndarray:
+    """(S,) of which samples there are distances (S, N), and the length of the torso (S,)."""
+    return np.isfinite(torso) & np.isfinite(distance).any(1)
 
 
 def pcp(distance: np.ndarray, sigma: np.ndarray) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from stages.engine.status import require_fresh
 from stages.errors import InputError, UsageError
 from stages.evaluate import skeleton, skeleton_noise
-from stages.evaluate.landmarked import Pictures, choose_items
+from stages.evaluate.landmarked import Pictures, by_category, choose_items
 from stages.evaluate.measure import (
     Measurement,
     Report,
@@ -31,10 +31,11 @@ from stages.evaluate.skeleton_metrics import (
 )
 from stages.evaluate.tables import Row, Table, to_json
 from stages.stage import Arrays
-from stages.store.workspace import Artefact, Workspace, category_of
+from stages.store.workspace import Artefact, Workspace
 from stages.train.run import Run
 
 AT_RMSE, AT_AZIMUTH = 0.15, 30.0
+NAMES = tuple(name for name in skeleton.SPEC if name not in ("alpha", "rotation"))
 # What the paper leaves open, printed beside every table.
 CHOSEN = {
     "rmse": "of Y, in the object's frame; centred, diagonal of the box 1, not turned",
@@ -71,26 +72,27 @@ def evaluate_skeleton(
 
 def require_joint(run: Run, pictures: Pictures) -> None:
     """UsageError unless the run is of step joint, and the pictures are rendered."""
-    record = run.record()
-    if record["params"]["step"] != "joint":
-        raise UsageError(
-            f"run {run.name} is of step {record['params']['step']}: it tells no skeletons",
-            "name a run of step joint or interpret with --run",
-        )
+    require_skeletons(run, "joint or interpret")
     if pictures.views is None:
         raise UsageError(
             f"{pictures.marks.name} has no 3D truth", "measure keypoints: crossdim eval keypoints"
         )
 
 
+def require_skeletons(run: Run, wanted: str = "joint") -> None:
+    """UsageError unless the run is of step joint; `wanted` are the steps that are asked for."""
+    step = run.record()["params"]["step"]
+    if step != "joint":
+        raise UsageError(
+            f"run {run.name} is of step {step}: it tells no skeletons"
+            + (" of pictures" if step == "interpret" else ""),
+            f"name a run of step {wanted} with --run",
+        )
+
+
 def skeleton_tables(results: Artefact, ids: Sequence[str]) -> tuple[Table, ...]:
     """Structure, viewpoint and AVP; a column a category, rows of the methods."""
-    names = tuple(name for name in skeleton.SPEC if name not in ("alpha", "rotation"))
-    stacked: dict[str, Arrays] = {}
-    for category in sorted({category_of(item) for item in ids}):
-        parts = [results.read(item, names) for item in ids if category_of(item) == category]
-        stacked[category] = {name: np.concatenate([p[name] for p in parts]) for name in names}
-
+    stacked = by_category(results, ids, NAMES)
     told = skeleton.METHODS[:-1]
 
     def rows(methods: Sequence[str], what: str, of: Callable[[Arrays, int], float]) -> list[Row]:
@@ -99,13 +101,17 @@ def skeleton_tables(results: Artefact, ids: Sequence[str]) -> tuple[Table, ...]:
             for m, method in enumerate(methods)
         ]
 
-    view = rows(told, "median azimuth error (deg)", lambda a, m: float(np.median(_away(a, m))))
+    view = rows(
+        told, "median azimuth error (deg)", lambda a, m: float(np.median(azimuth_errors(a, m)))
+    )
     view += rows(
         told,
         "average recall of azimuth",
-        lambda a, m: average_recall(_away(a, m), AZIMUTH_THRESHOLDS),
+        lambda a, m: average_recall(azimuth_errors(a, m), AZIMUTH_THRESHOLDS),
     )
-    view += rows(told, f"azimuth within {AT_AZIMUTH:g} deg", lambda a, m: _within(_away(a, m)))
+    view += rows(
+        told, f"azimuth within {AT_AZIMUTH:g} deg", lambda a, m: _within(azimuth_errors(a, m))
+    )
     avp = [
         row
         for count in AVP_VIEWS
@@ -154,7 +160,8 @@ def _structure(stacked: Mapping[str, Arrays]) -> tuple[Table, ...]:
     return (Table("structure", "3D structure", tuple(structure)),) if known else ()
 
 
-def _away(arrays: Arrays, method: int) -> np.ndarray:
+def azimuth_errors(arrays: Arrays, method: int) -> np.ndarray:
+    """(S,) degrees, 0 to 180; NaN of what tells no azimuth."""
     away = arrays["azimuth_deg"][:, method] - arrays["true_azimuth_deg"]
     return np.abs((away + 180) % 360 - 180)
 

@@ -5,6 +5,8 @@ Letters: N points.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from stages.evaluate.cloud_baselines import true_cloud
@@ -25,9 +27,20 @@ COLUMNS = (
     "truth, from behind",
     "told, from behind",
 )
-_TOLD, _TRUE = np.array([217, 115, 51]), np.array([89, 140, 191])
+TOLD, TRUE = np.array([217, 115, 51]), np.array([89, 140, 191])
 _BEHIND = STANDARD + np.array([180, 0, 0, 0], np.float32)
 _FOUND = (NUMBERS.index("Chamfer"), NUMBERS.index("F-score at 1 %"))
+
+
+class Told(NamedTuple):
+    """A picture of a test shape, and what was told of it."""
+
+    item: str
+    rgb: np.ndarray  # (64, 64, 3) uint8
+    viewpoint: np.ndarray  # (4,)
+    cloud: np.ndarray  # (N, 3) world
+    number: np.ndarray  # of the cloud, as in NUMBERS
+    depths: Artefact  # true ones
 
 
 def pointcloud_sheet(workspace: Workspace, run: Run, count: int) -> bytes:
@@ -36,27 +49,41 @@ def pointcloud_sheet(workspace: Workspace, run: Run, count: int) -> bytes:
     Taken in turn from the categories and spread over their shapes. The truth is the cloud of the
     true depth maps, the most that the network could say. Drawn from the cache, without the network.
     """
+    rows = []
+    for one in told_clouds(workspace, run, count):
+        chamfer, score = one.number[list(_FOUND)]
+        label = f"{one.item}\nChamfer {chamfer:.2f}\nF-score {score:.2f}"
+        truth = true_cloud(one.depths.read(one.item, ("depth", "extrinsics")))
+        tiles = [
+            cloud_picture(cloud, viewpoint, colour)
+            for viewpoint in (one.viewpoint, STANDARD, _BEHIND)
+            for cloud, colour in ((truth, TRUE), (one.cloud, TOLD))
+        ]
+        rows.append((label, [one.rgb, *tiles]))
+    return sheet_png(COLUMNS, rows)
+
+
+def told_clouds(workspace: Workspace, run: Run, count: int) -> list[Told]:
+    """One picture each of `count` test shapes, in turn of the categories, and what was told of it.
+
+    Spread over the shapes of a category; another view in each. Raises InputError for a run that
+    was not measured.
+    """
     results = evaluated_clouds(workspace, run)
     key = results.index.key
     inputs = params_of(key)["inputs"] if key else []
     views, depths = (_artefact(workspace, one.partition(" ")[0]) for one in inputs)
     every = in_turn(sorted(results.index.items()), len(results.index.items()))
     ids = [every[n * len(every) // count] for n in range(min(count, len(every)))]
-    rows = []
+    found = []
     for place, item in enumerate(ids):
         clouds = split_clouds(results, item)
-        view = int((0.08 + 0.29 * place) % 1.0 * len(clouds))  # another one in each row
+        view = int((0.08 + 0.29 * place) % 1.0 * len(clouds))
         seen = views.read(item, ("rgb", "viewpoint"))
         number = results.read(item, ("number",))["number"][view, 0]
-        label = f"{item}\nChamfer {number[_FOUND[0]]:.2f}\nF-score {number[_FOUND[1]]:.2f}"
-        truth = true_cloud(depths.read(item, ("depth", "extrinsics")))
-        tiles = [
-            cloud_picture(cloud, viewpoint, colour)
-            for viewpoint in (seen["viewpoint"][view], STANDARD, _BEHIND)
-            for cloud, colour in ((truth, _TRUE), (clouds[view], _TOLD))
-        ]
-        rows.append((label, [seen["rgb"][view], *tiles]))
-    return sheet_png(COLUMNS, rows)
+        shown = seen["rgb"][view], seen["viewpoint"][view]
+        found.append(Told(item, *shown, clouds[view], number, depths))
+    return found
 
 
 def _artefact(workspace: Workspace, name: str) -> Artefact:

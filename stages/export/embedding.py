@@ -6,7 +6,7 @@ Like figures 4, 9 and 10 of the equivariant paper.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,7 @@ EMBEDDING = (
     *(what.format(f"channel {n + 1}") for what in _MAPS for n in range(CHANNELS)),
     "the other view",
 )
+TITLES = {"relpose": "relative pose", "align": "alignment with meshes"}
 ALIGNMENT = ("first", "second", "second, as told", "second, in truth")
 
 
@@ -102,12 +103,13 @@ def alignment_sheet(workspace: Workspace, results: Artefact, base: str, count: i
 def pairs_of(
     workspace: Workspace, results: Artefact, base: str, count: int
 ) -> tuple[Artefact, list[tuple[str, Told]]]:
-    """The views that results of relative pose are of, and `count` of their pairs, by first shape.
+    """The pictures that results of poses are of, and `count` of their pairs, by first shape.
 
     In turn from the categories. Raises InputError when there are none.
     """
-    (pictured,) = params_of(results.index.key)["inputs"] if results.index.key else ("views/",)
-    views = workspace.artefact("views", pictured.partition(" ")[0].partition("/")[2])
+    pictured = params_of(results.index.key)["inputs"][0] if results.index.key else "views/"
+    stage, _, variant = pictured.partition(" ")[0].partition("/")
+    pictures = workspace.artefact(stage, variant)
     names = tuple(f"{base}_{what}" for what in Told._fields)
     chosen: list[tuple[str, Told]] = []
     everything = sorted(results.index.items())
@@ -119,30 +121,38 @@ def pairs_of(
             chosen.append((item, Told(*(found[name][number] for name in names))))
     if not chosen:
         raise InputError(f"{results.name} has no pairs of that kind", "choose the other --pairs")
-    return views, chosen
+    return pictures, chosen
 
 
-def choose_results(workspace: Workspace, run: Run, name: str | None) -> Artefact:
-    """The results of relative pose of a run on the views of that name, or on the first ones.
+def choose_results(
+    workspace: Workspace,
+    run: Run,
+    name: str | None,
+    protocol: str = "relpose",
+    of: Literal["views", "keypoints"] = "views",
+) -> Artefact:
+    """The results of a run on the views (or photos) of that name, or on the first ones.
 
-    Where there are some of averaged embeddings as well, those of the most turns.
+    Where there are some of averaged embeddings as well, those of the most turns. Raises InputError
+    with the command that makes them where there are none.
     """
     there: dict[str, Artefact] = {}
     turns: dict[str, int] = {}
-    for artefact in workspace.artefacts("results/relpose"):
+    for artefact in workspace.artefacts(f"results/{protocol}"):
         params = params_of(artefact.index.key) if artefact.index.key else {}
         stage, _, variant = params.get("inputs", ("",))[0].partition(" ")[0].partition("/")
         averaged = params.get("turns", 0)
-        mine = params.get("run") == f"{run.system}-{run.name}" and stage == "views"
+        mine = params.get("run") == f"{run.system}-{run.name}" and stage == of
         if mine and averaged >= turns.get(variant, 0):
             there[variant], turns[variant] = artefact, averaged
     chosen = there.get(name) if name else next(iter(there.values()), None)
     if chosen is None:
-        on = f" on views/{name}" if name else ""
+        on = f" on {of}/{name}" if name else ""
+        option = "--views" if of == "views" else "--photos"
         raise InputError(
-            f"run {run.name} has no results of relative pose{on}",
-            f"run: crossdim eval relpose --system {run.system} --run {run.name}"
-            + (f" --views {name}" if name else ""),
+            f"run {run.name} has no results of {TITLES[protocol]}{on}",
+            f"run: crossdim eval {protocol} --system {run.system} --run {run.name}"
+            + (f" {option} {name}" if name else ""),
         )
     return chosen
 

@@ -28,6 +28,7 @@ COLUMNS = (
     "input",
     "true mask",
     "predicted mask",
+    "projection, as told",
     "truth, true pose",
     "told, told pose",
     "truth, from one side",
@@ -94,6 +95,7 @@ def _row(sources: Sources, item: str, share: float) -> tuple[str, list[np.ndarra
         seen["rgb"][view],
         _grey(seen["mask"][view]),
         _grey(told["mask"][view]),
+        _grey(projection(shape >= sources.threshold, told["viewpoint"][view])),
         picture(true_mesh, seen["viewpoint"][view]),
         picture(told_mesh, told["viewpoint"][view]),
         picture(true_mesh, STANDARD),
@@ -114,6 +116,14 @@ def picture(mesh: Mesh | None, viewpoint: np.ndarray, size: int = TILE) -> np.nd
     if mesh is None:
         return np.full((size, size, 3), 255, np.uint8)
     return render_views(mesh, viewpoint[None], RenderParams(size=size, backend="numba"))["rgb"][0]
+
+
+def projection(solid: np.ndarray, viewpoint: np.ndarray) -> np.ndarray:
+    """(48, 48) uint8, 255 where the rays of a viewpoint (4,) meet a grid, as Table 4 has it."""
+    from stages.evaluate.baselines import camera
+    from stages.evaluate.reconstruction import silhouettes
+
+    return 255 * silhouettes(solid, camera(viewpoint[None]))[0].astype(np.uint8)
 
 
 def _grey(mask: np.ndarray) -> np.ndarray:

@@ -108,7 +108,8 @@ def overlay_tiles(one: Shown, template: Any) -> list[np.ndarray]:
     return [_dots(one), _lines(one.rgb, one.told["projected"], template.edges)]
 
 
-def _colours(count: int) -> list[tuple[int, int, int]]:
+def colours(count: int) -> list[tuple[int, int, int]]:
+    """A colour a keypoint, 0 to 255, all of them different."""
     from matplotlib import colormaps
 
     wheel = colormaps["hsv"](np.linspace(0, 0.9, count))
@@ -121,7 +122,7 @@ def _dots(one: Shown) -> np.ndarray:
     image = Image.fromarray(one.rgb)
     draw = ImageDraw.Draw(image)
     points = one.told["keypoints"]
-    for (x, y), height, colour in zip(points, one.told["confidence"], _colours(len(points))):
+    for (x, y), height, colour in zip(points, one.told["confidence"], colours(len(points))):
         if height >= _SEEN:
             draw.ellipse([x - 4, y - 4, x + 4, y + 4], fill=colour, outline=(0, 0, 0))
     return np.asarray(image)
@@ -134,7 +135,7 @@ def _lines(rgb: np.ndarray, points: np.ndarray, edges: Sequence[tuple[int, int]]
     draw = ImageDraw.Draw(image)
     for a, b in edges:
         draw.line([*map(float, points[a]), *map(float, points[b])], fill=(200, 30, 30), width=3)
-    for (x, y), colour in zip(points, _colours(len(points))):
+    for (x, y), colour in zip(points, colours(len(points))):
         draw.ellipse([x - 4, y - 4, x + 4, y + 4], fill=colour, outline=(0, 0, 0))
     return np.asarray(image)
 
@@ -205,7 +206,7 @@ def _balls_and_sticks(points: np.ndarray, edges: Sequence[tuple[int, int]]) -> A
     import trimesh
 
     parts = []
-    for point, (red, green, blue) in zip(points, _colours(len(points))):
+    for point, (red, green, blue) in zip(points, colours(len(points))):
         ball = trimesh.creation.icosphere(2, _BALL)
         ball.apply_translation(point)
         ball.visual.face_colors = [red, green, blue, 255]

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from stages import raycast, render
-from stages.evaluate import relpose
+from stages.evaluate import align, relpose
 from stages.geometry import cameras
 from stages.photos import keypoints
 from stages.shapes import spec as shapes_spec
@@ -39,6 +39,7 @@ SPECS: dict[str, Mapping[str, ArraySpec]] = {
     "spheres": {"map": raycast.SPEC["map"]},
     "keypoints": {name: keypoints.SPEC[name] for name in ("rgb", "viewpoint")},
     "results/relpose": relpose.SPEC,
+    "results/align": align.SPEC,
 }
 PARAMS: dict[str, dict[str, Any]] = {
     "views": {"size": SIZE},

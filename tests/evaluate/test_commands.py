@@ -62,6 +62,20 @@ def test_align_with_views_and_photos(
     said = call(capsys, world, "eval align --photos real --views test")
     assert "on views/test and spheres/res64: 5 items" in said.out
     assert "on keypoints/real and spheres/res64: 3 items (1 more are not there" in said.out
+    mesh = {**letter().to_arrays(), **labels("test", "", "", "")}
+    put(world.root, "shapes/made", dict.fromkeys(world.ids, mesh))
+    path = world.root / "sheet.png"
+    for options in ("--pairs instance", "--photos real"):
+        drawn = call(capsys, world, f"plot alignment --to mesh {options} --shapes 1 -o {path}")
+        assert drawn.code == 0, drawn.err
+        with Image.open(path) as sheet:
+            assert sheet.size[0] > 600
+    for options, words in [
+        ("--photos real", "add --to mesh"),
+        (f"--to mesh -o {path.with_suffix('.gif')}", "use .png"),
+    ]:
+        drawn = call(capsys, world, f"plot alignment {options}")
+        assert (drawn.code, words in drawn.err) == (2, True), drawn.err
     missing = call(capsys, world, "eval align --photos reel")
     assert missing.code == 3
     assert "no keypoints/reel" in missing.err

@@ -11,7 +11,11 @@ import pytest
 import trimesh
 
 from crossdim_cli.main import run as run_command
+from stages.evaluate import keypoints, skeleton
 from stages.evaluate.health import results_status
+from stages.evaluate.keypoints_protocol import CONSTANT
+from stages.export import recall_curves
+from stages.export.measured import grouped, measured
 from stages.photos.layouts.flic import NAMES as JOINTS
 from stages.store.workspace import Workspace
 from stages.train.run import Run, load_model
@@ -130,10 +134,94 @@ def test_exports(crossdim, root, tmp_path):
 
 def test_pictures(crossdim, tmp_path):
     crossdim("eval skeleton")
-    for line in ("skeletons --count 2", "neighbours --count 2", "graph"):
+    of_estimator = "keypoints --run chair-tiny-keypoints --count 2"
+    for line in (
+        "skeletons --count 2",
+        of_estimator,
+        "keypoints --count 1",
+        "neighbours --count 2",
+        "graph",
+    ):
         code, _, err = crossdim(f"plot {line} -o {tmp_path}/{line.split()[0]}.png")
         assert code == 0, err
         assert (tmp_path / f"{line.split()[0]}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_curves_pass_through_the_numbers_of_the_tables(crossdim, root):
+    """PCK at 0.05, 0.1 and 0.2, average recalls, and all that the titles count."""
+    tables = {}
+    for protocol in ("keypoints", "skeleton"):
+        code, out, err = crossdim(f"eval {protocol} --json")
+        assert code == 0, err
+        tables |= json.loads(out)["results"][0]["tables"]
+    workspace, run = Workspace(root), Run(root / "runs/interpreter/chair-tiny-joint")
+    (group,) = grouped([measured(workspace, run, keypoints.STAGE)])
+    for which in ("labelled", "visible"):
+        panel = recall_curves.pck_panel(workspace, group, which, torso=False)
+        assert {c.method for c in panel.curves} == {"refined", "rough", "projected", CONSTANT}
+        for curve in panel.curves:
+            for threshold in (0.05, 0.1, 0.2):
+                place = panel.thresholds.tolist().index(threshold)
+                said = tables[which][f"{curve.method}: PCK@{threshold:g}"]["chair"]
+                assert curve.values[place] == pytest.approx(said)
+    assert f"{5 * len(group.ids)} pictures" in panel.title
+    (group,) = grouped([measured(workspace, run, skeleton.STAGE)])
+    structure, azimuth = recall_curves.recall_panels(group)
+    for curve in structure.curves:
+        said = tables["structure"][f"{curve.method}: average recall of RMSE"]["chair"]
+        assert curve.values.mean() == pytest.approx(said)
+        at = np.interp(0.15, structure.thresholds, curve.values)
+        assert at == pytest.approx(
+            tables["structure"][f"{curve.method}: recall at RMSE 0.15"]["chair"]
+        )
+    assert len(structure.curves) == 4
+    for curve in azimuth.curves[:-1]:
+        said = tables["viewpoint"][f"{curve.method}: average recall of azimuth"]["chair"]
+        assert curve.values.mean() == pytest.approx(said)
+    assert azimuth.curves[-1].method == recall_curves.CHANCE
+    for curve in (*panel.curves, *structure.curves, *azimuth.curves):
+        assert (np.diff(curve.values) >= 0).all()
+        assert 0 <= curve.values[0] <= curve.values[-1] <= 1
+
+
+def test_curves_are_drawn_of_one_run_and_of_two(crossdim, root, tmp_path):
+    crossdim("eval keypoints --run chair-tiny-keypoints")
+    crossdim("eval keypoints --run chair-tiny-joint")
+    crossdim("eval skeleton")
+    both = "--run chair-tiny-keypoints --run chair-tiny-joint"
+    for line in (f"pck {both} --keypoints visible", "pck", "recall --zoom-from 0 --zoom-to 0.3"):
+        code, out, err = crossdim(f"plot {line} -o {tmp_path}/a.png")
+        assert (code, err, out) == (0, "", f"{tmp_path}/a.png\n"), line
+        assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_curves_of_what_was_not_measured(crossdim, root, tmp_path):
+    """The command that the error names mends it."""
+    name = "unmeasured"
+    assert crossdim(f"{TRAIN} --step keypoints --name {name} {SHORT}")[0] == 0
+    code, _, err = crossdim(f"plot pck --run {name} -o {tmp_path}/a.png")
+    assert (code, f"run {name} was not measured on landmarks/views yet" in err) == (3, True), err
+    assert crossdim(err.splitlines()[1].removeprefix("run: crossdim "))[0] == 0
+    assert crossdim(f"plot pck --run {name} -o {tmp_path}/a.png")[0] == 0
+    again = f"{TRAIN} --step keypoints --name {name} --fresh --seed 1 {SHORT}"
+    assert crossdim(again)[0] == 0
+    code, _, err = crossdim(f"plot pck --run {name} -o {tmp_path}/b.png")
+    assert (code, "is stale: its run was trained on" in err) == (3, True), err
+    for line, code, said in [
+        ("pck --run chair-tiny-interpret", 2, "looks at no pictures"),
+        ("recall --run chair-tiny-keypoints", 2, "tells no skeletons"),
+        ("recall --run chair-tiny-interpret", 2, "name a run of step joint"),
+        ("recall --category sofa", 3, "no finished run of interpreter with step joint for sofa"),
+        ("pck --landmarks none", 3, "--landmarks none"),
+        ("pck --photos none --landmarks views", 2, "name one of them"),
+        ("pck --torso", 2, "leave out --torso"),
+        ("pck --zoom-from 0.3", 2, "there is no curve from 0.3 to 0.2"),
+        ("recall --zoom-to 2", 2, "between 0 and 0.3"),
+    ]:
+        got, _, err = crossdim(f"plot {line} -o {tmp_path}/b.png")
+        assert (got, said in err) == (code, True), (line, got, err)
+        assert len(err.strip().splitlines()) == 2
+    assert not (tmp_path / "b.png").exists()
 
 
 def test_what_is_refused(crossdim, root, tmp_path):
@@ -175,6 +263,11 @@ def test_other_categories_only_when_asked_for(crossdim, tmp_path, root):
     assert states["results/skeleton/interpreter-chair-tiny-joint-others-beds"]["fresh"]
     code, _, err = crossdim("eval keypoints --landmarks beds --cross-category")
     assert (code, "has no labelled keypoint" in err) == (3, True)
+    drawn = f"--landmarks beds --cross-category -o {tmp_path}/curve.png"
+    code, _, err = crossdim(f"plot recall {drawn}")  # of azimuth alone
+    assert (code, err) == (0, "")
+    code, _, err = crossdim(f"plot pck {drawn}")
+    assert (code, "no labelled keypoint" in err) == (3, True), err
 
 
 def test_boxes_of_a_detector(crossdim, root, tmp_path):

@@ -18,6 +18,7 @@ from stages.evaluate import clouds
 from stages.evaluate.clouds import NUMBERS, Truth
 from stages.evaluate.health import results_status
 from stages.evaluate.pointcloud import ANSWERS
+from stages.export.interpolation import between, codes_of
 from stages.geometry.mesh import Mesh
 from stages.geometry.points import fuse
 from stages.store.workspace import Workspace
@@ -251,3 +252,64 @@ def test_the_sheet_shows_a_row_for_each_shape(call: Call, tmp_path: Path) -> Non
     blue = (sheet[..., 2].astype(int) - sheet[..., 0] > 30).sum()
     orange = (sheet[..., 0].astype(int) - sheet[..., 2] > 30).sum()
     assert min(blue, orange) > 2000
+
+
+def test_novel_depths_are_drawn(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "depths.png"
+    plot = "plot depths --run told --shapes 2"
+    code, _, err = call(f"{plot} --sides 2 -o {path}")
+    assert (code, err) == (0, "")
+    assert np.asarray(Image.open(path)).shape == (22 + 2 * 166 + 6, 150 + 5 * 166 + 6, 3)
+    code, _, err = call(f"{plot} --sides 3 -o {tmp_path}/none.png")  # there are two
+    assert (code, "run: crossdim depths --novel 3" in err) == (3, True), err
+    assert len(err.strip().splitlines()) == 2
+
+
+# --- between codes
+
+
+def test_the_ends_are_what_is_told_of_the_pictures(workspace: Path) -> None:
+    """At 0 and at 1, by hand and as it was measured; A - B + B is A."""
+    run = find_run(workspace, "structure-generator", "told")
+    codes = codes_of(Workspace(workspace), run, None, 1, "cpu")
+    cached = results(workspace)
+    items = sorted(cached.index.items())[:2]
+    first, second = codes.of(items)
+    told = codes.clouds(between(first, second, 5))
+    trained = load_model(run)
+    for item, cloud in ((items[0], told[0]), (items[1], told[4])):
+        image = torch.from_numpy(codes.picture(item)).permute(2, 0, 1)[None] / 255
+        said = trained.system.predict(trained.model, image, trained.params)
+        expected = said["points"][0][:, said["logit"][0] > 0].T
+        np.testing.assert_allclose(cloud, expected, atol=1e-5)  # batches of another size
+        arrays = cached.read(item)
+        measured = np.split(arrays["points"], np.cumsum(arrays["count"])[:-1])[1]
+        np.testing.assert_allclose(cloud, measured, atol=1e-5)
+    assert len(told[2]) != len(told[0]) or not np.allclose(told[2], told[0])
+    again = codes.clouds((first - second + second)[None])[0]
+    np.testing.assert_allclose(again, told[0], atol=1e-5)
+
+
+def test_rows_of_codes_are_drawn(workspace: Path, call: Call, tmp_path: Path) -> None:
+    a, b = sorted(results(workspace).index.items())[:2]
+    path = tmp_path / "between.png"
+    plot = "plot interpolation --run told --device cpu"
+    code, out, err = call(f"{plot} --shape {a} --shape {b} --steps 3 -o {path} --json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["rows"] == [[a, b]]
+    assert np.asarray(Image.open(path)).shape == (22 + 166 + 6, 150 + 7 * 166 + 6, 3)
+    code, _, err = call(f"{plot} --arithmetic --shape {a} --shape {b} --shape {a} -o {path}")
+    assert (code, err) == (0, "")
+    for options, code, words in [
+        (f"--shape {a}", 2, "1 shapes do not fill rows of 2"),
+        (f"--shape {a} --shape chair/none", 2, "no chair/none among"),
+        (f"--shape {a} --shape {b} --view 9", 2, "use --view 0 to 2"),
+        ("--views nowhere", 3, "no views/nowhere"),
+        ("", 3, "fewer than 2 test shapes of a category"),
+    ]:
+        got, _, err = call(f"{plot} {options} -o {tmp_path}/none.png")
+        assert (got, words in err) == (code, True), (options, err)
+        assert len(err.strip().splitlines()) == 2
+    assert not (tmp_path / "none.png").exists()
+    code, _, err = call("plot interpolation --run chair-tiny-joint")
+    assert (code, "no run chair-tiny-joint of structure-generator" in err) == (3, True)

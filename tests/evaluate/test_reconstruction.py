@@ -12,6 +12,7 @@ from stages.evaluate import reconstruction
 from stages.evaluate.baselines import Baselines, constant_viewpoint
 from stages.evaluate.reconstruction import BASELINE_PAIRINGS, PAIRINGS, Params, process
 from stages.evaluate.summary import best_threshold
+from stages.export.pictures import picture, projection, surface
 from stages.geometry.cameras import DISTANCE, grid24
 from stages.geometry.rotations import camera as rotation_of
 from stages.geometry.sampling import Rays, penetration
@@ -161,3 +162,15 @@ def test_the_threshold_is_the_best_of_the_mean() -> None:
     scores[0, 30], scores[1, 30] = 0.5, 0.5
     scores[0, 60] = 0.9
     assert best_threshold(scores) == pytest.approx(0.31)
+
+
+def test_the_projection_that_is_drawn_is_what_the_rasteriser_shows(
+    truth: np.ndarray, viewpoints: np.ndarray
+) -> None:
+    """Of the surface around the grid; pixels at the rim, where the surface is rounded, differ."""
+    mesh = surface(truth.astype(np.float32), 0.5, (0, 0, 0, 1))
+    for viewpoint in viewpoints:
+        expected = (picture(mesh, viewpoint, 48) < 128).any(-1)
+        drawn = projection(truth, viewpoint) == 255
+        assert (drawn & expected).sum() > 0.9 * (drawn | expected).sum()
+    assert not projection(np.zeros_like(truth), viewpoints[0]).any()

@@ -21,6 +21,7 @@ from stages.export.embedding import (
     choose_results,
     embedding_sheet,
 )
+from stages.export.mesh_alignment import COLUMNS, mesh_alignment_sheet
 from stages.export.pictures import _GAP, _HEAD, _SIDE, TILE
 from stages.geometry import cameras
 from stages.render import Params
@@ -108,6 +109,29 @@ def test_a_shape_moves_from_how_it_was_seen_to_how_it_was_told(workspace: Worksp
                 assert (np.abs(drawn - rendered[view]).max(-1) > 40).mean() < 0.01
         moving.seek(FRAMES // 2)
         assert moving.info["duration"] < 100
+
+
+def test_a_mesh_is_drawn_as_told_and_in_truth(workspace: Workspace) -> None:
+    """In the pose of view 1, where that of view 2 was told."""
+    rotation = cameras.extrinsics(VIEWS)[:, :, :3]
+    pair = Pair(1, OTHER)
+    found = arrays_of("category", [pair], rotation[1][None], rotation[2][None, None])
+    nothing = arrays_of("instance", [], np.zeros((0, 3, 3)), np.zeros((0, 1, 3, 3)))
+    item = {"rotation": rotation.astype(np.float32), **nothing, **found}
+    known = {"run": "equivariant-made", "inputs": ["views/test 0", "spheres/res64 0"]}
+    results = put(workspace.root, "results/align/made", {ITEM: item}, **known)
+    run = World(workspace.root, [ITEM, OTHER]).run("equivariant")
+    assert choose_results(workspace, run, "test", "align").folder == results.folder
+    sheet = mesh_alignment_sheet(workspace, results, "category", 4)
+    ((seen, as_told, in_truth),) = tiles(sheet, len(COLUMNS))
+    rendered = render_views(letter(), VIEWS, DRAWN)["rgb"]
+    np.testing.assert_array_equal(seen, rendered[1])
+    # the same picture but for samples at edges, which float32 rotations move
+    for drawn, expected in ((as_told, rendered[2]), (in_truth, rendered[1])):
+        assert (np.abs(drawn.astype(int) - expected).max(-1) > 8).mean() < 0.002
+    with pytest.raises(InputError, match="no results of alignment with meshes on keypoints/x") as e:
+        choose_results(workspace, run, "x", "align", "keypoints")
+    assert e.value.hint.endswith("eval align --system equivariant --run made --photos x")
 
 
 def test_no_pairs_and_no_results(workspace: Workspace) -> None:

@@ -38,9 +38,11 @@ __all__ = [
     "Params",
     "bind",
     "build",
+    "encode",
     "losses",
     "optimizer",
     "predict",
+    "predict_codes",
     "preset",
     "requires",
     "schedule",
@@ -160,10 +162,33 @@ def predict(model: Any, images: Any, params: Params) -> dict[str, torch.Tensor]:
     """
     import torch
 
+    with torch.no_grad():
+        maps, logit = model(images)
+        return _fused(maps, logit, params)
+
+
+def encode(model: Any, images: Any) -> torch.Tensor:
+    """(B, `latent`) codes of pictures (B, 3, 64, 64), 0 to 1: what the decoder makes maps of."""
+    import torch
+
+    with torch.no_grad():
+        return model.encoder(images)
+
+
+def predict_codes(model: Any, codes: Any, params: Params) -> dict[str, torch.Tensor]:
+    """What `predict` says, of codes (B, `latent`)."""
+    import torch
+
+    with torch.no_grad():
+        maps, logit = model.decode(codes)
+        return _fused(maps, logit, params)
+
+
+def _fused(maps: Any, logit: Any, params: Params) -> dict[str, torch.Tensor]:
+    import torch
+
     from stages.geometry.splatting import fuse3d
     from stages.systems.structure_generator.data import fixed_extrinsics
 
-    with torch.no_grad():
-        maps, logit = model(images)
-        fixed = torch.from_numpy(fixed_extrinsics(params.fixed_views)).to(maps)
-        return {"points": fuse3d(maps, fixed), "logit": logit.flatten(1)}
+    fixed = torch.from_numpy(fixed_extrinsics(params.fixed_views)).to(maps)
+    return {"points": fuse3d(maps, fixed), "logit": logit.flatten(1)}

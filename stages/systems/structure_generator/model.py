@@ -63,7 +63,11 @@ class StructureGenerator(nn.Module):
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Maps (B, V, 3, S, S) and logits (B, V, S, S), float32."""
-        features = self.decoder(self.encoder(images))  # (B, C, S, S)
+        return self.decode(self.encoder(images))
+
+    def decode(self, codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The maps and logits of codes (B, `latent`), such as the encoder gives of pictures."""
+        features = self.decoder(codes)  # (B, C, S, S)
         with torch.autocast(features.device.type, enabled=False):  # bf16 has 8 bits for 128 pixels
             told = F.conv2d(features.float(), self.last.weight)
         told = told.contiguous().view(-1, *self.grid.shape) + self.grid  # (B, V, 4, S, S)
