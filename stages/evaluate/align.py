@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from stages.evaluate.angles import ROTATION, Pair, arrays_of, some_of, spec_of
 from stages.evaluate.answers import METHODS, aligned, embed_shapes, network
 from stages.evaluate.posed import PosedParams, answers
 from stages.stage import Arrays, Item, Stage
-from stages.store.workspace import Artefact
+from stages.store.workspace import artefact_at
 
 NAME = "align"
 VERSION = 1
@@ -90,7 +89,7 @@ def embedded(
     """Embeddings (C, t, t) of canonical meshes by id, by the network that pictures follow."""
     if not ids:
         return {}
-    artefact = Artefact(Path(folder), Path(folder).parent.name, Path(folder).name)
+    artefact = artefact_at(folder)
     trained = network(run, params.weights, device)
     maps = np.concatenate([artefact.read(item, ("map",))["map"] for item in ids])  # (S, 1, n, n)
     artefact.close()

@@ -6,14 +6,12 @@ random ones how little that depends on the pose.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from stages.evaluate.answers import network, say
 from stages.evaluate.measure import RunParams
 from stages.stage import Arrays, ArraySpec, Item, Stage
-from stages.store.workspace import Artefact, category_of
+from stages.store.workspace import category_of, read_item
 
 NAME = "classification"
 VERSION = 1
@@ -34,11 +32,9 @@ def process(item: Item, params: RunParams, rng: np.random.Generator) -> Arrays:
 
     from stages.systems.spherical_cnn.data import SCALE
 
-    source, folder = item.source, Path(item.source["spheres"])
+    source = item.source
     trained = network(source["run"], params.weights, source["device"])
-    artefact = Artefact(folder, folder.parent.name, folder.name)
-    maps = artefact.read(item.id, ("map",))["map"]  # (P, 1, n, n)
-    artefact.close()
+    maps = read_item(source["spheres"], item.id, ("map",))["map"]  # (P, 1, n, n)
     probability = say(trained, torch.from_numpy(maps) * SCALE, source["device"]).numpy()
     return {
         "probability": probability,

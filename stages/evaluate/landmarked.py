@@ -21,7 +21,7 @@ from stages.errors import CrossdimError, InputError, UsageError
 from stages.evaluate.answers import network
 from stages.evaluate.measure import usable
 from stages.store.shard import params_of
-from stages.store.workspace import Artefact, Workspace, category_of
+from stages.store.workspace import Artefact, Workspace, artefact_at, category_of
 from stages.train.run import Run, Trained, find_run, load_model
 from stages.viewpoints.categories import canonical
 
@@ -164,8 +164,7 @@ def by_category(
 @lru_cache(maxsize=8)
 def opened(folder: str) -> Artefact:
     """The artefact in a folder, opened once a process."""
-    path = Path(folder)
-    return Artefact(path, path.parent.name, path.name)
+    return artefact_at(folder)
 
 
 def read_pictures(source: Any, item: str, trained: Trained) -> dict[str, Any]:

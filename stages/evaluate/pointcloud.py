@@ -19,7 +19,7 @@ from stages.evaluate.clouds import NUMBERS, Truth
 from stages.evaluate.measure import RunParams
 from stages.geometry.mesh import Mesh
 from stages.stage import Arrays, ArraySpec, Item, Stage
-from stages.store.workspace import Artefact, Workspace, category_of
+from stages.store.workspace import Workspace, category_of, read_item
 from stages.train.run import Run
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ def process(item: Item, params: RunParams, rng: np.random.Generator) -> Arrays:
     source = item.source
     trained = network(source["run"], params.weights, source["device"])
     baselines = _baselines(source["run"], category_of(item.id))
-    rgb = _read(source["pictures"], item.id, ("rgb",))["rgb"]
-    truth = Truth.of(Mesh.from_arrays(_read(source["shapes"], item.id)), rng)
+    rgb = read_item(source["pictures"], item.id, ("rgb",))["rgb"]
+    truth = Truth.of(Mesh.from_arrays(read_item(source["shapes"], item.id)), rng)
     told = predicted_clouds(trained, rgb, source["device"])
-    limit = true_cloud(_read(source["depths"], item.id, ("depth", "extrinsics")))
+    limit = true_cloud(read_item(source["depths"], item.id, ("depth", "extrinsics")))
     nearest = baselines.nearest(truth.spread)
     numbers = np.empty((len(rgb), len(ANSWERS), len(NUMBERS)), np.float32)
     numbers[:, 0] = [truth.compare(cloud, rng) for cloud in told]
@@ -99,16 +99,6 @@ def split(told: Mapping[str, torch.Tensor]) -> list[np.ndarray]:
     """(N, 3) float32 world points of each of the clouds that `predict` tells."""
     points, visible = told["points"].mT.cpu(), (told["logit"] > 0).cpu()
     return [one[seen].numpy() for one, seen in zip(points, visible)]
-
-
-def _read(folder: str, item: str, names: tuple[str, ...] = ()) -> Arrays:
-    """Arrays of an item of the artefact in a folder, all of them without names."""
-    path = Path(folder)
-    artefact = Artefact(path, path.parent.name, path.name)
-    try:
-        return artefact.read(item, names)
-    finally:
-        artefact.close()
 
 
 @lru_cache(maxsize=8)

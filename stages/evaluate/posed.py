@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from stages.evaluate.answers import network, pictures, say
 from stages.evaluate.measure import RunParams, run_params, usable
 from stages.geometry.cameras import extrinsics
 from stages.store.shard import params_of
-from stages.store.workspace import Artefact, Workspace, category_of
+from stages.store.workspace import Artefact, Workspace, artefact_at, category_of
 from stages.train.run import Run
 from stages.viewpoints.categories import canonical
 
@@ -153,7 +152,7 @@ def answers(
     run: str, folder: str, device: str, params: PosedParams, ids: tuple[str, ...]
 ) -> dict[str, Answers]:
     """What a run says of the pictures of these items in an artefact's folder, once a process."""
-    artefact = Artefact(Path(folder), Path(folder).parent.name, Path(folder).name)
+    artefact = artefact_at(folder)
     trained = network(run, params.weights, device)
     found = {}
     for item in ids:

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from stages.evaluate.answers import network, pictures, say
 from stages.evaluate.measure import RunParams
 from stages.evaluate.search import Ranked, nearest, ranked, squared_distances
 from stages.stage import Arrays, ArraySpec, Item, Stage
-from stages.store.workspace import Artefact
+from stages.store.workspace import Artefact, artefact_at
 
 NAME = "retrieval"
 VERSION = 1
@@ -127,7 +126,7 @@ def _others(distances: np.ndarray, shape: np.ndarray) -> Ranked:
 
 def _codes(trained: Any, asked: Asked) -> tuple[np.ndarray, np.ndarray]:
     """(S, C) float32 of the voxels and (N, C) of the pictures."""
-    views, voxels = _artefact(asked.views), _artefact(asked.voxels)
+    views, voxels = artefact_at(asked.views), artefact_at(asked.voxels)
     of_voxels, of_images = [], []
     for item in asked.test:
         solid = voxels.read(item, ("voxels",))["voxels"]
@@ -160,11 +159,11 @@ def _by_codes(voxel: np.ndarray, image: np.ndarray) -> Distances:
 
 def _by_neighbours(asked: Asked) -> Distances:
     """Squared distances by pixels and voxels, through the nearest training shape."""
-    views, voxels = _artefact(asked.views), _artefact(asked.voxels)
+    views, voxels = artefact_at(asked.views), artefact_at(asked.voxels)
     seen = np.concatenate([small_pictures(rgb) for rgb in _each(views, asked.test, "rgb")])
     solid = np.stack([small_voxels(one) for one in _each(voxels, asked.test, "voxels")])
     known = np.stack([small_voxels(one) for one in _each(voxels, asked.train, "voxels")])
-    learnt = _artefact(asked.training_views)
+    learnt = artefact_at(asked.training_views)
     most = max(1, _MOST // len(asked.train))
     shown = [small_pictures(rgb[:most]) for rgb in _each(learnt, asked.train, "rgb")]
     for artefact in (views, voxels, learnt):
@@ -197,8 +196,3 @@ def small_voxels(voxels: np.ndarray) -> np.ndarray:
 
     size = min(_SMALL, len(voxels))
     return F.adaptive_avg_pool3d(torch.from_numpy(voxels)[None].float(), size).flatten().numpy()
-
-
-def _artefact(folder: str) -> Artefact:
-    path = Path(folder)
-    return Artefact(path, path.parent.name, path.name)

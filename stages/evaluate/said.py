@@ -25,7 +25,7 @@ from stages.geometry.points import filled_cells, sample_surface
 from stages.geometry.voxels import to_mesh
 from stages.stage import Arrays
 from stages.store.fingerprint import item_rng
-from stages.store.workspace import Artefact
+from stages.store.workspace import Artefact, artefact_at
 from stages.systems.pictures import reduced
 from stages.train.run import Trained
 
@@ -239,5 +239,4 @@ def true_mesh(asked: Asked, item: str) -> Mesh:
 
 @lru_cache(maxsize=8)
 def _artefact(folder: str, prints: tuple[str, ...]) -> Artefact:
-    path = Path(folder)
-    return Artefact(path, path.parent.name, path.name)
+    return artefact_at(folder)

@@ -10,7 +10,6 @@ Letters: L levels, M methods, S skeletons.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from stages.evaluate.measure import RunParams
 from stages.evaluate.skeleton import PEAK
 from stages.evaluate.skeleton_metrics import aligned_rmse, shape_rmse
 from stages.stage import Arrays, ArraySpec, Item, Stage
-from stages.store.workspace import Artefact
+from stages.store.workspace import read_item
 
 NAME = "skeleton-noise"
 VERSION = 1
@@ -54,11 +53,10 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     from stages.systems.interpreter.model import template_of
     from stages.systems.interpreter.structures import azimuth_deg
 
-    source, folder = item.source, Path(item.source["skeletons"])
+    source = item.source
     trained = network(source["run"], params.weights, source["device"])
-    artefact = Artefact(folder, folder.parent.name, folder.name)
-    arrays = artefact.read(item.id, ("theta_deg", "points", "keypoints", "visible"))
-    artefact.close()
+    names = ("theta_deg", "points", "keypoints", "visible")
+    arrays = read_item(source["skeletons"], item.id, names)
     keypoints, visible = (torch.from_numpy(arrays[n]) for n in ("keypoints", "visible"))
     clean = draw(keypoints, visible, trained.params.sigma)
     theta = np.radians(arrays["theta_deg"].astype(np.float64))

@@ -30,7 +30,7 @@ from stages.evaluate.training_views import TrainingViews, contrast
 from stages.geometry.mesh import Mesh
 from stages.geometry.rotations import geodesic
 from stages.stage import Arrays, ArraySpec, Item, Stage
-from stages.store.workspace import Artefact, Workspace, category_of
+from stages.store.workspace import Workspace, category_of, read_item
 from stages.train.run import Run, Trained
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     source = item.source
     trained = network(source["run"], params.weights, source["device"])
     seen = _training_views(source["run"], category_of(item.id))
-    views = _read(source["pictures"], item.id, ("rgb", "mask", "extrinsics"))
+    views = read_item(source["pictures"], item.id, ("rgb", "mask", "extrinsics"))
     truth = Pictures(views["rgb"], views["mask"] >= 128)
     rotation = views["extrinsics"][:, :, :3]
     count = len(rotation)
@@ -104,7 +104,7 @@ def process(item: Item, params: Params, rng: np.random.Generator) -> Arrays:
     second = np.concatenate([_others(view, count, rng) for view in range(count)])
     turn = rotation[second] @ rotation[first].transpose(0, 2, 1)
     drawer = Drawer(trained, source["device"])
-    mesh = Mesh.from_arrays(_read(source["shapes"], item.id))
+    mesh = Mesh.from_arrays(read_item(source["shapes"], item.id))
     maps = (drawer.embed(truth.rgb), drawer.embed_mesh(mesh, rotation))  # (V, C, t, t) each
     told = [drawer.draw(one) for one in maps]
     turned = [drawer.draw(one[first], turn) for one in maps]
@@ -252,16 +252,6 @@ def _others(view: int, views: int, rng: np.random.Generator) -> np.ndarray:
     """TURNS views that are not `view`."""
     drawn = rng.choice(views - 1, TURNS, replace=False)
     return drawn + (drawn >= view)
-
-
-def _read(folder: str, item: str, names: tuple[str, ...] = ()) -> Arrays:
-    """Arrays of an item of the artefact in a folder, all of them without names."""
-    path = Path(folder)
-    artefact = Artefact(path, path.parent.name, path.name)
-    try:
-        return artefact.read(item, names)
-    finally:
-        artefact.close()
 
 
 @lru_cache(maxsize=8)

@@ -65,6 +65,21 @@ class Artefact:
         self._open.close()
 
 
+def artefact_at(folder: str | Path) -> Artefact:
+    """The artefact of a data stage in its folder, `WORKSPACE/<stage>/<variant>`."""
+    folder = Path(folder)
+    return Artefact(folder, folder.parent.name, folder.name)
+
+
+def read_item(folder: str | Path, item_id: str, names: tuple[str, ...] = ()) -> Arrays:
+    """Arrays of an item of the artefact in a folder, all or those in `names`, read at once."""
+    artefact = artefact_at(folder)
+    try:
+        return artefact.read(item_id, names)
+    finally:
+        artefact.close()
+
+
 @dataclass(frozen=True)
 class Workspace:
     """The folder that holds every artefact and every run."""
