@@ -17,6 +17,8 @@ from stages.errors import CrossdimError, ItemError
 from stages.evaluate import answers
 from stages.evaluate.baselines import Baselines, camera, make_baselines
 from stages.evaluate.clouds import SPREAD
+from stages.evaluate.compared_field import RES
+from stages.evaluate.contenders import BASELINES, CONSTANT, LIMIT, ORACLE
 from stages.evaluate.pointcloud import predicted_clouds
 from stages.evaluate.retrieval import voxel_code
 from stages.evaluate.search import squared_distances
@@ -28,11 +30,6 @@ from stages.store.fingerprint import item_rng
 from stages.store.workspace import Artefact
 from stages.systems.pictures import reduced
 from stages.train.run import Trained
-
-RES = 32
-MEAN, ORACLE, CONSTANT = "mean shape", "nearest training shape (oracle)", "constant pose"
-LIMIT = "true voxels (limit)"  # what all voxels of that size can reach by distances
-BASELINES = (MEAN, ORACLE, LIMIT, CONSTANT)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from crossdim_cli.main import run as run_command
 from stages.errors import InputError
 from stages.evaluate import clouds, compared, relpose, said
 from stages.evaluate.compared import CompareParams
-from stages.evaluate.compared_protocol import choose_field
+from stages.evaluate.compared_field import choose_field
 from stages.evaluate.contenders import choose_contenders
 from stages.evaluate.health import results_status
 from stages.evaluate.measure import input_print
