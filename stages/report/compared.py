@@ -104,10 +104,23 @@ def _rank(entry: Entry) -> tuple[int, int, str]:
     return system, trivial, entry.label
 
 
-def section(
+def sections(
+    workspace: Workspace, found: Sequence[Compared], runs: Sequence[RunFact], pictures: int
+) -> list[dict[str, Any]]:
+    """The comparisons as the template has them; folded what is stale beside one that is fresh."""
+    fresh = {(c.field.category, c.field.views) for c in found if not c.why}
+    return [
+        {
+            **_section(workspace, c, runs, pictures),
+            "folded": bool(c.why) and (c.field.category, c.field.views) in fresh,
+        }
+        for c in found
+    ]
+
+
+def _section(
     workspace: Workspace, found: Compared, runs: Sequence[RunFact], pictures: int
 ) -> dict[str, Any]:
-    """One comparison as the template has it."""
     field, entries = found.field, found.entries
     by_label = _labelled(entries)
     old = {k: e.fact.why for k, e in by_label.items() if e.fact.why and e.fact.why != found.why}

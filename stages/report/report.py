@@ -91,7 +91,7 @@ def report(workspace: Workspace, pictures: int, title: str, tell: Tell) -> bytes
         failures=failed,
         failed=count,
         runs=runs,
-        compared=[compared.section(workspace, c, trained, pictures) for c in side_by_side],
+        compared=compared.sections(workspace, side_by_side, trained, pictures),
         left=left,
         protocols=_protocols(workspace, results, pictures, tell),
         open=sum(one.protocol != compared.PROTOCOL for one in results) <= _OPEN,

@@ -17,7 +17,7 @@ from stages.report.report import report
 from stages.report.shown import Shown
 from stages.report.solids import Solid, from_mesh, from_points
 from tests.report.chromium import Opened, left_the_page, opened, started, wait_until
-from tests.report.made import HOSTILE, cube, hostile_workspace
+from tests.report.made import IMAGE, cube, hostile_workspace
 
 LENS, DISTANCE = 5.0, 3.0  # those of viewer.js
 PLACES = np.array([[0.4, 0, 0], [0, -0.4, 0], [0, 0, 0.4]])
@@ -127,7 +127,7 @@ def test_a_report_of_hostile_names_is_quiet_and_keeps_to_itself(
     browser: tuple[Any, str], tmp_path: Path
 ) -> None:
     path = tmp_path / "report.html"
-    path.write_bytes(report(hostile_workspace(tmp_path / "w"), 8, HOSTILE[1], lambda *_: None))
+    path.write_bytes(report(hostile_workspace(tmp_path / "w"), 8, IMAGE, lambda *_: None))
     for width, scheme in ((1200, "light"), (360, "dark")):
         found = opened(
             browser[0], path, viewport={"width": width, "height": 800}, color_scheme=scheme
