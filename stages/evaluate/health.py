@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from stages.errors import CrossdimError
@@ -50,9 +51,18 @@ def _of_no_run(artefact: Artefact, name: str) -> str:
     if name.startswith(_TRIVIAL):
         return ""
     card = name.removeprefix(_SHIPPED)
-    now = {one.name: str(one.facts["sha256"]) for one in shipped()}.get(card)
     weights = params_of(artefact.index.key).get("weights") if artefact.index.key else None
+    try:
+        now = _shipped().get(card)
+    except CrossdimError as error:
+        return str(error)
     return "" if now == weights else f"the weights {card} come with crossdim no more, or are others"
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> dict[str, str]:
+    """The sha256 of the weights that come with the package, by name."""
+    return {card.name: str(card.facts["sha256"]) for card in shipped()}
 
 
 def _field_change(workspace: Workspace, artefact: Artefact, known: dict[KnownField, str]) -> str:

@@ -130,6 +130,7 @@ def _section(
         "on": f"views/{field.views} and voxels/{field.voxels}",
         "counts": _counts(found),
         "why": found.why,
+        "again": _again(field),
         "parts": [
             _part(part, by_label, old) for part in parts((k, e.values) for k, e in by_label.items())
         ],
@@ -197,25 +198,21 @@ def _absent(found: Compared, runs: Sequence[RunFact]) -> list[tuple[str, str, st
     trained = {
         r.run.system for r in runs if category in r.record.get("data", {}).get("categories", ())
     }
-    of = shlex.quote(category)
     absent = []
-    for system in SYSTEMS:
-        if system in there:
-            continue
+    for system in [one for one in SYSTEMS if one not in there]:
         if system in NO_SHAPE and system in NO_POSE:
             absent.append((system, NO_SHAPE[system], ""))
         elif system in trained:
-            views = shlex.quote(found.field.views)
-            absent.append(
-                (
-                    system,
-                    "trained, but not compared",
-                    f"crossdim compare --category {of} --views {views}",
-                )
-            )
+            absent.append((system, "trained, but not compared", _again(found.field)))
         else:
-            absent.append((system, "not trained", f"crossdim train {system} --category {of}"))
+            train = f"crossdim train {system} --category {shlex.quote(category)}"
+            absent.append((system, "not trained", train))
     return absent
+
+
+def _again(on: KnownField) -> str:
+    """The command that compares on such a field as it is now."""
+    return f"crossdim compare --category {shlex.quote(on.category)} --views {shlex.quote(on.views)}"
 
 
 def _grid(

@@ -19,7 +19,9 @@ from stages.evaluate.compared_field import Field, KnownField
 from stages.evaluate.measure import input_print
 from stages.shapes.spec import labels
 from stages.store.commit import commit_bytes
+from stages.store.index import save_index
 from stages.store.workspace import Artefact, Workspace
+from tests.attacks.names import HTML, TERMINAL
 from tests.evaluate.made import SPECS, World, put
 from tests.report.made import cube
 
@@ -88,7 +90,7 @@ class Compared:
         inputs = [
             input_print(self.world.run(system).record(), self.workspace.artefact(stage, variant))
             for stage, variant in (("views", "compare"), ("voxels", "res32"))
-            if system
+            if system and not run
         ]
         name = run or (f"{system}-made" if system else f"baselines-{label.replace(' ', '-')}")
         weights = WEIGHTS if system else ""
@@ -97,6 +99,7 @@ class Compared:
         items = dict.fromkeys(self.split["test"], self._told(more.get("views", VIEWS)))
         folder = "".join(c if c.isalnum() and c.isascii() else "-" for c in name)[:60]
         artefact = put(self.root, f"results/compare/{folder}-compare-chair", items, **params)
+        save_index(artefact.folder)
         summary = {
             "run": name,
             "weights": weights,
@@ -112,6 +115,16 @@ class Compared:
         }
         commit_bytes(artefact.folder / "summary.json", json.dumps(summary).encode())
         return artefact
+
+    def add_hostile(self) -> list[str]:
+        """Contenders called like attacks in every text that they say of themselves; the names."""
+        names = [*HTML, *TERMINAL[::4], "\ud800", "a" * 300]
+        self.split = {**self.split, "test": self.split["test"][:1]}
+        self.excluded = {f"chair/{name}": name for name in names}
+        for number, name in enumerate(names):
+            more = {"system": name, "reasons": {name: name}}
+            self.add(name, {"Chamfer": 2.0, "same shape: median": 3.0}, f"weights-{number}", **more)
+        return names
 
     def _told(self, count: int) -> dict[str, np.ndarray]:
         views = np.zeros(count, np.float32)

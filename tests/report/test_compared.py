@@ -16,7 +16,7 @@ from stages.evaluate.health import results_status
 from stages.report import facts
 from stages.report.compared import gather, sections
 from stages.report.report import report
-from tests.attacks.names import HTML, TERMINAL, active_html, active_terminal
+from tests.attacks.names import active_html, active_terminal
 from tests.report.comparisons import Compared, specs
 from tests.report.made import Parsed
 
@@ -253,11 +253,7 @@ def test_a_damaged_summary_costs_itself(made: Compared) -> None:
 
 
 def test_names_stay_names(made: Compared) -> None:
-    names = [name for name in (*HTML, *TERMINAL, "\ud800", "a" * 300) if name]
-    made.split = {**made.split, "test": ("chair/d",)}
-    made.excluded = {f"chair/{name}": name for name in names}
-    for number, name in enumerate(names):
-        made.add(name, SHAPE, f"weights-{number}", system=name, reasons={name: name})
+    names = made.add_hostile()
     page = report(made.workspace, 1, "t", lambda *_: None)
     assert active_html(page.decode()) == ["<script>", "<script>"]  # that of solids, and the viewer
     text = Parsed(page).text

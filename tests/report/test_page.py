@@ -20,7 +20,7 @@ from stages.report.report import report
 from stages.report.solids import from_mesh
 from stages.store.workspace import Workspace, category_of
 from tests.attacks.names import NAMES, active_html, active_terminal
-from tests.report.made import SCRIPT, Parsed, cube, hostile_workspace
+from tests.report.made import HOSTILE_IDS, SCRIPT, Parsed, cube, hostile_workspace
 
 
 def quiet(done: int, total: int) -> None:
@@ -38,7 +38,7 @@ def made(workspace: Workspace, count: int = 20) -> bytes:
 
 def test_names_stay_names(hostile: Workspace) -> None:
     artefact = browse(hostile, "shapes/made")
-    for page in (made(hostile), static_page(artefact, None, 20)):
+    for page in (made(hostile), static_page(artefact, None, len(HOSTILE_IDS))):
         parsed = Parsed(page)
         scripts = parsed.all("script")
         assert [s.get("type") for s in scripts] == ["application/json", None]
