@@ -106,20 +106,23 @@ def _measured(workspace: Workspace, on: Field, one: Contender, device: str, show
 
     def tell(results: Artefact) -> tuple[tuple[Table, ...], dict[str, Any]]:
         table = Table(NAME, one.label, ((one.label, numbers(results, on.split["test"])),))
-        summary = {
-            "run": one.name,
-            "weights": one.weights,
-            "threshold": params.threshold,
-            "label": one.label,
-            "system": one.system,
-            "reasons": reasons(one),
-            "views": count_views(results, on.split["test"]),
-            "field": known.to_json(),
-            "tables": to_json((table,)),
-        }
-        return (table,), summary
+        views = count_views(results, on.split["test"])
+        facts = {**_facts(one, params), "views": views, "field": known.to_json()}
+        return (table,), {**facts, "tables": to_json((table,))}
 
     return evaluate(workspace, what, False, lambda p: show(one.label, p), tell)
+
+
+def _facts(one: Contender, params: CompareParams) -> dict[str, Any]:
+    """What a summary says of a contender."""
+    return {
+        "run": one.name,
+        "weights": one.weights,
+        "threshold": params.threshold,
+        "label": one.label,
+        "system": one.system,
+        "reasons": reasons(one),
+    }
 
 
 def _threshold(
