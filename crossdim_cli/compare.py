@@ -43,7 +43,8 @@ def register(app: typer.Typer) -> None:
 
 
 def _compare(session: Session) -> None:
-    from stages.evaluate.compared_protocol import choose_field, compare
+    from stages.evaluate.compared_field import choose_field
+    from stages.evaluate.compared_protocol import compare
     from stages.evaluate.contenders import choose_contenders
     from stages.evaluate.tables import to_csv
     from stages.store.commit import commit_bytes
@@ -76,7 +77,7 @@ def _compare(session: Session) -> None:
 
 def _text(found: Any) -> str:
     """The table in its parts, then what is missing and why."""
-    from stages.evaluate.compared_protocol import KINDS, POSE_COLUMNS, SHAPE_COLUMNS
+    from stages.evaluate.compared_table import parts, unsaid
 
     summary, rows = found.summary(), found.table.rows
     counts = ", ".join(f"{count} {split}" for split, count in summary["shapes"].items())
@@ -85,18 +86,10 @@ def _text(found: Any) -> str:
     if found.field.excluded:
         lines.append(f"{len(found.field.excluded)} test shapes were learned from, and left out:")
         lines += [f"  {item}: {who}" for item, who in found.field.excluded.items()]
-    shape = [(label, *(values.get(c) for c in SHAPE_COLUMNS)) for label, values in rows]
-    lines += ["", table(("shape", *SHAPE_COLUMNS), shape)]
-    for kind in KINDS.values():
-        columns = [f"{kind}: {name}" for name in POSE_COLUMNS]
-        told = [(label, *(v.get(c) for c in columns)) for label, v in rows if columns[0] in v]
-        what = f"pose, {kind}" if kind == "absolute" else f"relative pose, views of {kind}"
-        lines += ["", table((what, *POSE_COLUMNS), told)]
-    why = [
-        f"no {currency} of {label}: {text}"
-        for label, reasons in found.reasons.items()
-        for currency, text in reasons.items()
-    ]
+    for part in parts(rows):
+        columns = (part.title, *(column.name for column in part.columns))
+        lines += ["", table(columns, [(label, *values) for label, values in part.rows])]
+    why = [line for label, reasons in found.reasons.items() for line in unsaid(label, reasons)]
     lines += ["", *why] if why else []
     lines += [f"not trained: {system}; run: {command}" for system, command in found.missing.items()]
     return "\n".join(lines)

@@ -16,10 +16,11 @@ import numpy as np
 from stages.evaluate import answers
 from stages.evaluate.angles import ROTATION, Pair, arrays_of, spec_of
 from stages.evaluate.clouds import NUMBERS, Truth
+from stages.evaluate.compared_field import RES
 from stages.evaluate.measure import RunParams
 from stages.evaluate.metrics import iou
 from stages.evaluate.relpose import across, within
-from stages.evaluate.said import RES, Asked, Said, everyone, opened, true_mesh, true_rotations
+from stages.evaluate.said import Asked, Said, everyone, opened, true_mesh, true_rotations
 from stages.geometry.rotations import geodesic
 from stages.stage import Arrays, ArraySpec, Item, Stage
 from stages.store.fingerprint import item_rng

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from stages.errors import InputError, UsageError
-from stages.evaluate.said import BASELINES
 from stages.store.workspace import Workspace
 from stages.train.run import Run, find_run
 from stages.weights.cards import Card, find_card
@@ -17,6 +16,9 @@ SYSTEMS = (
     *("pose-aware", "structure-generator", "deep-encoding", "interpreter"),
     *("pose-regression", "equivariant", "view-synthesis"),
 )
+MEAN, ORACLE, CONSTANT = "mean shape", "nearest training shape (oracle)", "constant pose"
+LIMIT = "true voxels (limit)"  # what all voxels of that size can reach by distances
+BASELINES = (MEAN, ORACLE, LIMIT, CONSTANT)
 # What a system has no answer for, and why.
 NO_SHAPE = {
     "interpreter": "a skeleton fills no voxels and has no surface",

@@ -17,6 +17,8 @@ from stages.errors import CrossdimError, ItemError
 from stages.evaluate import answers
 from stages.evaluate.baselines import Baselines, camera, make_baselines
 from stages.evaluate.clouds import SPREAD
+from stages.evaluate.compared_field import RES
+from stages.evaluate.contenders import BASELINES, CONSTANT, LIMIT, ORACLE
 from stages.evaluate.pointcloud import predicted_clouds
 from stages.evaluate.retrieval import voxel_code
 from stages.evaluate.search import squared_distances
@@ -26,13 +28,7 @@ from stages.geometry.voxels import to_mesh
 from stages.stage import Arrays
 from stages.store.fingerprint import item_rng
 from stages.store.workspace import Artefact, artefact_at
-from stages.systems.pictures import reduced
 from stages.train.run import Trained
-
-RES = 32
-MEAN, ORACLE, CONSTANT = "mean shape", "nearest training shape (oracle)", "constant pose"
-LIMIT = "true voxels (limit)"  # what all voxels of that size can reach by distances
-BASELINES = (MEAN, ORACLE, LIMIT, CONSTANT)
 
 
 @dataclass(frozen=True)
@@ -109,6 +105,8 @@ def fitted(rgb: np.ndarray, size: int) -> np.ndarray:
     if rgb.shape[1] == size:
         return rgb
     if rgb.shape[1] % size == 0:
+        from stages.systems.pictures import reduced
+
         return reduced(rgb, size)
     import torch.nn.functional as F
 

@@ -21,7 +21,8 @@ from stages.train.log import read_metrics
 from stages.train.run import Run, list_runs
 
 MOST_FAILURES = 40
-_WITHOUT_SUMMARY = ("compare",)  # a part of a table; the whole is that of the command
+KNOWS = "knows the truth"
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 # Words by which a row of a table is known to be no system's answer: (kind, words).
 _KINDS = (
     (
@@ -32,7 +33,7 @@ _KINDS = (
             *("input as it is", "input, rolled"),
         ),
     ),
-    ("knows the truth", ("(limit)", "(oracle)", "gt shape", "gt pose")),
+    (KNOWS, ("(limit)", "(oracle)", "gt shape", "gt pose")),
 )
 
 
@@ -224,15 +225,15 @@ def _result_fact(workspace: Workspace, record: dict[str, Any]) -> ResultFact:
     tables: tuple[TableFact, ...] = ()
     note = ""
     try:
-        summary = json.loads((artefact.folder / "summary.json").read_bytes())
-        titles = summary.get("titles", {})
+        found = json.loads((artefact.folder / "summary.json").read_bytes())
+        titles = found.get("titles", {})
         tables = tuple(
             table_fact(str(titles.get(key, key.replace("_", " "))), rows)
-            for key, rows in summary["tables"].items()
+            for key, rows in found["tables"].items()
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        if protocol not in _WITHOUT_SUMMARY:
-            note = f"its summary cannot be read ({type(error).__name__}); evaluate it again"
+        summary = found
+    except _UNREADABLE as error:
+        note = f"its summary cannot be read ({type(error).__name__}); evaluate it again"
     return ResultFact(artefact, protocol, record["fresh"], record["why"], summary, tables, note)
 
 
@@ -258,7 +259,7 @@ def kind_of(who: str) -> str:
 
 def number(value: Any) -> str:
     """A number of a table as text: three digits behind the point, fewer where it is large."""
-    if not isinstance(value, int | float) or value != value:
+    if not isinstance(value, int | float) or not abs(value) < 1e300:  # nor NaN
         return "–"
     if float(value).is_integer() and abs(value) >= 10:
         return f"{value:.0f}"

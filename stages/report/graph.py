@@ -175,7 +175,7 @@ def to_mermaid(graph: Graph) -> str:
 
 def escaped(text: str) -> str:
     """The text with everything but plain characters as `#number;`, as Mermaid reads them."""
-    return _PLAIN.sub(lambda match: f"#{ord(match[0])};", text)
+    return _PLAIN.sub(lambda match: f"#{ord(match[0])};", _printable(text))
 
 
 def to_dot(graph: Graph) -> str:
@@ -192,5 +192,9 @@ def to_dot(graph: Graph) -> str:
 
 
 def _quoted(text: str) -> str:
-    printable = "".join(c if c.isprintable() else "?" for c in text)
-    return printable.replace("\\", "\\\\").replace('"', '\\"')
+    return _printable(text).replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _printable(text: str) -> str:
+    """The text without what acts on a terminal, or on the letters around it."""
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from stages.export.comparison import Tile
 from stages.report import solids
 from stages.report.shown import Picture
 from stages.report.solids import Solid
@@ -44,7 +45,7 @@ class Page:
     def __init__(self) -> None:
         self._solids: dict[str, int] = {}
 
-    def image(self, picture: Picture) -> str:
+    def image(self, picture: Picture | Tile) -> str:
         """The `data:` address of a picture, made smaller where it is large."""
         return data_url(picture.pixels)
 
@@ -83,6 +84,7 @@ def render(template: str, page: Page, **values: Any) -> bytes:
         loader=PackageLoader("stages.report"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -97,6 +99,17 @@ def render(template: str, page: Page, **values: Any) -> bytes:
         **values,
     )
     return text.encode()
+
+
+def _printable(value: Any) -> Any:
+    """Text without what is no letter: escape codes, marks that turn the line around, surrogates.
+
+    Names of others are shown as they are called else; such characters become U+FFFD, as browsers
+    themselves do with some of them.
+    """
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in value)
 
 
 def policy(style: str, script: str) -> str:

@@ -10,16 +10,15 @@ from typing import Any
 from stages.doctor.versions import about
 from stages.errors import CrossdimError
 from stages.export.pictures import in_turn
-from stages.report import facts
+from stages.report import compared, facts
 from stages.report.curves import Panel, panels
-from stages.report.facts import ResultFact, RunFact, TableFact
+from stages.report.facts import KNOWS, ResultFact, RunFact, TableFact
 from stages.report.page import Page, render
 from stages.report.shown import Shown, show
 from stages.shapes.splits import SPLITS
 from stages.store.workspace import Artefact, Workspace
 
 Tell = Callable[[int, int], None]
-_KNOWS = "knows the truth"
 _OPEN = 6  # so many results or fewer are shown unfolded
 _HIGHER = (
     *("iou", "acc", "recall", "psnr", "ssim", "f-score", "map", "pck", "pcp", "avp"),
@@ -39,8 +38,8 @@ PROTOCOLS = {
     "points are from the truth, and the truth from told points.",
     "keypoints": "Named points found in a picture.",
     "skeleton": "A skeleton in three dimensions, and the side that is seen, told from a picture.",
-    "compare": "Every system on the same views of the same shapes. The table that sets them beside "
-    "each other: crossdim compare --category NAME.",
+    "compare": "What each of them says of the same views. Their numbers are at the head of the "
+    "results, beside each other.",
     "skeleton-noise": "The same from keypoints that are off by more and more.",
 }
 
@@ -74,13 +73,15 @@ def report(workspace: Workspace, pictures: int, title: str, tell: Tell) -> bytes
     page = Page()
     sources = facts.sources(workspace)
     stages, failed, count = facts.stage_facts(workspace)
-    runs = [_run_view(one) for one in facts.run_facts(workspace)]
+    trained = facts.run_facts(workspace)
+    runs = [_run_view(one) for one in trained]
     results = facts.result_facts(workspace)
+    side_by_side, left = compared.gather(workspace, results)
     return render(
         "report.html",
         page,
         title=title,
-        contents=_CONTENTS,
+        contents=[one for one in _CONTENTS if one[0] != "compared" or side_by_side],
         cards=_cards(sources, runs, results, count),
         missing=_missing(stages, runs, results),
         sources=sources,
@@ -90,8 +91,10 @@ def report(workspace: Workspace, pictures: int, title: str, tell: Tell) -> bytes
         failures=failed,
         failed=count,
         runs=runs,
+        compared=compared.sections(workspace, side_by_side, trained, pictures),
+        left=left,
         protocols=_protocols(workspace, results, pictures, tell),
-        open=len(results) <= _OPEN,
+        open=sum(one.protocol != compared.PROTOCOL for one in results) <= _OPEN,
         environment=about(),
     )
 
@@ -101,6 +104,7 @@ _CONTENTS = (
     ("stages", "Stages"),
     ("runs", "Runs"),
     ("results", "Results"),
+    ("compared", "Systems compared"),
     ("environment", "Environment"),
 )
 
@@ -129,14 +133,20 @@ def _missing(
     """(what is not there, the command that makes it)."""
     there = {one.name.partition("/")[0] for one in stages}
     stale = [one.name for one in stages if one.state in ("stale", "missing", "damaged")]
-    old = [one.artefact.name for one in results if not one.fresh]
+    old: dict[str, list[str]] = {"eval": [], "compare": []}  # by the command that mends it
+    for one in results:
+        command = "compare" if one.protocol == compared.PROTOCOL else "eval"
+        old[command] += [] if one.fresh else [one.artefact.name]
     found = [
         ("no shapes", "shapes" in there, "crossdim shapes generate"),
         ("no pictures", "views" in there, "crossdim render"),
         ("nothing trained", bool(runs), "crossdim train pose-aware"),
         ("nothing evaluated", bool(results), "crossdim eval --help"),
         (f"not up to date: {', '.join(stale)}", not stale, "crossdim status"),
-        (f"no longer of their runs: {', '.join(old)}", not old, "crossdim eval --help"),
+        *(
+            (f"not up to date: {', '.join(names)}", not names, f"crossdim {command} --help")
+            for command, names in old.items()
+        ),
     ]
     return [(what, command) for what, there, command in found if not there]
 
@@ -211,7 +221,8 @@ def _protocols(
             {
                 "fact": fact,
                 "about": _about(fact.summary),
-                "tables": [_table(table) for table in fact.tables],
+                # what is compared has its numbers at the head
+                "tables": [_table(t) for t in fact.tables if fact.protocol != compared.PROTOCOL],
                 "examples": _examples(workspace, fact, pictures),
             }
         )
@@ -223,8 +234,10 @@ def _about(summary: dict[str, Any]) -> str:
     """One line: the run, its step and seed, and what it was measured on."""
     if not summary:
         return ""
-    count = summary.get("items", summary.get("shapes", "?"))
-    on = " and ".join(map(str, summary.get("inputs", ())))
+    if "field" in summary:  # of a comparison: the head of the results says the rest
+        return str(summary.get("label", ""))
+    count, inputs = summary.get("items", summary.get("shapes", "?")), summary.get("inputs", ())
+    on = " and ".join(map(str, inputs if isinstance(inputs, list) else ()))
     text = f"run {summary.get('run')} of {summary.get('system')}, step {summary.get('step')}, "
     text += f"seed {summary.get('seed')}: {count} test items" + (f" of {on}" if on else "")
     return text + (f", {summary['left_out']} left out" if summary.get("left_out") else "")
@@ -246,9 +259,9 @@ def _table(table: TableFact) -> dict[str, Any]:
             {
                 "who": one.who,
                 "kind": one.kind,
-                "css": {"trivial answer": "trivial", _KNOWS: "limit"}.get(one.kind, ""),
+                "css": {"trivial answer": "trivial", KNOWS: "limit"}.get(one.kind, ""),
                 "cells": [
-                    (v, one.kind != _KNOWS and n in best and best[n] == _value(v))
+                    (v, one.kind != KNOWS and n in best and best[n] == _value(v))
                     for n, v in enumerate(one.values)
                 ],
             }
@@ -269,7 +282,7 @@ def direction(metric: str) -> int:
 def _best(answers: Sequence[facts.Answer], sense: int, columns: int) -> dict[int, float]:
     """The best value of each column, of the answers that do not know the truth."""
     best: dict[int, float] = {}
-    honest = [one for one in answers if one.kind != _KNOWS]
+    honest = [one for one in answers if one.kind != KNOWS]
     for column in range(columns):
         values = [v for one in honest if (v := _value(one.values[column])) is not None]
         if sense and len(values) > 1:

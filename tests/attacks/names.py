@@ -92,6 +92,10 @@ NAMES = (*HTML, *TERMINAL, *CELLS, *PATHS)
 _ESCAPES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 
 
+# Attributes that hold an address, which is followed, loaded or run.
+_ADDRESSES = ("src", "href", "action", "formaction", "data", "poster", "srcset", "xlink:href")
+
+
 class _Active(HTMLParser):
     """Collects what a browser would run or load."""
 
@@ -103,9 +107,8 @@ class _Active(HTMLParser):
         if tag in ("script", "iframe", "object", "embed", "base", "form"):
             self.found.append(f"<{tag}>")
         for name, value in attrs:
-            scheme = urlsplit((value or "").strip()).scheme.lower() if value else ""
-            elsewhere = name in ("src", "href", "action") and scheme in ("http", "https")
-            if name.startswith("on") or scheme in ("javascript", "vbscript") or elsewhere:
+            scheme = urlsplit((value or "").strip()).scheme.lower() if name in _ADDRESSES else ""
+            if name.startswith("on") or scheme in ("javascript", "vbscript", "http", "https"):
                 self.found.append(f"<{tag} {name}={value!r}>")
 
 

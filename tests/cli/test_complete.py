@@ -17,7 +17,7 @@ from crossdim_cli.main import build
 from stages.shapes.spec import labels
 from tests.cli.test_imports import HEAVY
 from tests.evaluate.made import World, put
-from tests.report.made import HOSTILE, cube
+from tests.report.made import SCRIPT, cube
 
 
 @pytest.fixture
@@ -100,6 +100,6 @@ def test_nothing_where_something_is_wrong(workspace: Path, tmp_path: Path) -> No
     put(
         workspace,
         "shapes/odd",
-        {f"{HOSTILE[0]}/x": {**cube().to_arrays(), **labels("", "", "", "")}},
+        {f"{SCRIPT}/x": {**cube().to_arrays(), **labels("", "", "", "")}},
     )
     assert all("<" not in name for name in offered("category", workspace))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from stages.evaluate import answers
+from stages.evaluate import answers, clouds
 from tests.evaluate.made import World
 
 Answering = Callable[[Any], None]
@@ -21,6 +21,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def few_points() -> Iterator[None]:
+    """A tenth of the points that shapes are measured by: the midpoints take seconds a shape."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clouds, "DENSE", 10_000)
+        yield
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +17,38 @@ from scipy.spatial.transform import Rotation
 
 from crossdim_cli.main import run as run_command
 from stages.errors import InputError
-from stages.evaluate import clouds, compared, relpose, said
+from stages.evaluate import compared, relpose, said
 from stages.evaluate.compared import CompareParams
-from stages.evaluate.compared_protocol import choose_field
+from stages.evaluate.compared_field import choose_field
 from stages.evaluate.contenders import choose_contenders
 from stages.evaluate.health import results_status
 from stages.evaluate.measure import input_print
 from stages.evaluate.posed import PosedParams
 from stages.evaluate.said import fitted, surface_points
 from stages.geometry.voxels import centres
+from stages.report.compared import gather, sections
+from stages.report.facts import result_facts, run_facts
 from stages.stage import Item
 from stages.store.fingerprint import item_rng
 from stages.store.workspace import Workspace
 from tests.evaluate.conftest import Answering
 from tests.evaluate.made import World, equivariant, trained
 
+TITLES = {
+    "": "shape",
+    "absolute: ": "pose",
+    "same shape: ": "relative pose, views of one shape",
+    "two shapes: ": "relative pose, views of two shapes",
+}
 Call = Callable[[str], tuple[int, str, str]]
 SHORT = "--preset tiny --steps 2 --validate-every 2 --device cpu --threads 1 --name told"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _few_points() -> Iterator[None]:
-    """A tenth of the points that shapes are measured by: the midpoints take seconds a shape."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clouds, "DENSE", 10_000)
-        yield
+pytestmark = pytest.mark.usefixtures("few_points")
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(few_points: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fourteen chairs, runs of three systems of two steps each, and their own results."""
     root = tmp_path_factory.mktemp("compare") / "workspace"
     for line in [
@@ -117,6 +120,33 @@ def test_its_numbers_are_those_of_the_single_protocols(
     before = {p: p.stat().st_mtime_ns for p in workspace.glob("results/compare/*/shard-*")}
     assert call(line)[1] == out
     assert before == {p: p.stat().st_mtime_ns for p in workspace.glob("results/compare/*/shard-*")}
+
+
+def test_the_report_has_the_same_numbers(call: Call, workspace: Path) -> None:
+    """What the command says and what the page shows of it, cell by cell."""
+    code, out, _ = call("compare --category chair --device cpu --json")
+    assert code == 0
+    known = json.loads(out)
+    there = Workspace(workspace)
+    found, left = gather(there, result_facts(there))
+    (one,) = sections(there, found, run_facts(there), 0)
+    assert left == []
+    assert one["counts"].startswith(f"{known['shapes']['test']} test shapes")
+    cells = 0
+    for part in one["parts"]:
+        kind = next(k for k, title in TITLES.items() if title == part["title"])
+        for row in part["rows"]:
+            for (column, _), (text, _) in zip(part["columns"], row["cells"]):
+                value = known["table"][row["who"]][f"{kind}{column}"]
+                shown = 0.0501 if column == "median" else 0.000501  # half of the last digit
+                assert float(text) == pytest.approx(value, abs=shown)
+                cells += 1
+    assert cells == sum(len(values) for values in known["table"].values())
+    reasons = [why for of in known["reasons"].values() for why in of.values()]
+    assert [line.partition(": ")[2] for line in one["unsaid"]] == reasons
+    trains = {system: command for system, _, command in one["absent"] if command}
+    del known["not_trained"]["view-synthesis"]  # it has no number if it is trained, either
+    assert trains == known["not_trained"]
 
 
 def test_deep_encoding_answers_with_a_training_shape(call: Call, workspace: Path) -> None:

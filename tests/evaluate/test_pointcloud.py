@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ import trimesh
 from PIL import Image
 
 from crossdim_cli.main import run as run_command
-from stages.evaluate import clouds
 from stages.evaluate.clouds import NUMBERS, Truth
 from stages.evaluate.health import results_status
 from stages.evaluate.pointcloud import ANSWERS
@@ -30,16 +29,11 @@ SHORT = "--preset tiny --steps 4 --validate-every 2 --batch 4 --device cpu --thr
 CATEGORIES = "--category chair --category table"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _few_points() -> Iterator[None]:
-    """A tenth of the points that shapes are measured by: the midpoints take seconds a shape."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clouds, "DENSE", 10_000)
-        yield
+pytestmark = pytest.mark.usefixtures("few_points")
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(few_points: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Chairs and tables with 32-pixel depth maps, a run of few steps and its results."""
     root = tmp_path_factory.mktemp("pointcloud") / "workspace"
     for line in [

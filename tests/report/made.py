@@ -13,20 +13,23 @@ import numpy as np
 from stages.geometry.mesh import Mesh
 from stages.shapes.spec import labels
 from stages.store.commit import commit_bytes, make_folder
+from stages.store.manifest import check_id
 from stages.store.workspace import Workspace
+from tests.attacks.names import HTML, NAMES
 from tests.evaluate.made import World, put
 
-# What a category, a run or a metric may be called by files of others.
-HOSTILE = (
-    "<script>alert(1)<!--",
-    "<img src=x onerror=alert(1)>",
-    '" onmouseover="alert(1)',
-    "javascript:alert(1)",
-    "]]><svg onload=alert(1)>",
-    "{{7*7}}{%raw%}",
-    "&lt;b&gt;\u2028é\u202e",
-    "'-->`<style>*{display:none}",
-)
+SCRIPT, IMAGE = HTML[:2]
+
+
+def _readable(item: str) -> bool:
+    try:
+        return check_id(item) == item
+    except ValueError:
+        return False
+
+
+# Ids that a file of others may hold, and that readers take; their categories are markup, or odd.
+HOSTILE_IDS = [i for n, name in enumerate(NAMES) if _readable(i := f"{name}/{n}")]
 
 
 def patience(seconds: float) -> float:
@@ -46,13 +49,12 @@ def cube(size: float = 0.5, place: Sequence[float] = (0, 0, 0)) -> Mesh:
 
 def hostile_workspace(root: Path) -> Workspace:
     """Shapes, views and a run whose names try to be markup; results with a summary of such rows."""
-    # an id that is not printable is no id: readers refuse it
-    ids = [f"{name}/{n}" for n, name in enumerate(HOSTILE) if name.isprintable()]
+    ids = HOSTILE_IDS
     arrays = {**cube().to_arrays(), **labels("test", "", '<b onclick="x">', "")}
     put(root, "shapes/made", dict.fromkeys(ids, arrays))
     world = World(root, ids, views=2)
     world.see()
-    run = world.run("equivariant", name=HOSTILE[1])
+    run = world.run("equivariant", name=IMAGE)
     rows = "step,seconds,lr,<script>alert(1)</script>,val_loss\n1,0.5,0.1,3.0,\n2,0.9,0.1,2.0,1.5\n"
     commit_bytes(run.metrics, rows.encode())
     folder = root / "results" / "relpose" / "equivariant-made-test"
@@ -75,14 +77,14 @@ def hostile_workspace(root: Path) -> Workspace:
         inputs=["views/test 0"],
     )
     summary = {
-        "run": HOSTILE[0],
+        "run": SCRIPT,
         "system": "equivariant",
         "step": 7,
         "seed": 0,
         "items": 1,
-        "inputs": [HOSTILE[2]],
-        "titles": {"instance": HOSTILE[1]},
-        "tables": {"instance": {f"{HOSTILE[0]}: {HOSTILE[1]}": {HOSTILE[3]: 1.0}}},
+        "inputs": list(NAMES),
+        "titles": {name: name for name in NAMES},
+        "tables": {name: {f"{name}: {name}": {name: 1.0}} for name in NAMES},
     }
     make_folder(folder)
     commit_bytes(folder / "summary.json", json.dumps(summary).encode())

@@ -14,8 +14,9 @@ from stages.landmarks import SPEC
 from stages.report.graph import Graph, Node, to_dot, to_mermaid, workspace_graph
 from stages.shapes.spec import labels
 from stages.store.workspace import Workspace
+from tests.attacks.names import NAMES
 from tests.evaluate.made import SPECS, World, put
-from tests.report.made import HOSTILE, cube, hostile_workspace
+from tests.report.made import cube, hostile_workspace
 
 # What Mermaid's flowcharts are made of, as far as we use them: every line is one of these.
 TEXT = r'"(?:[A-Za-z0-9 ./_,:()-]|#[0-9]+;|<br/>)*"'
@@ -50,10 +51,11 @@ def parsed(text: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
 
 
 def test_every_name_comes_back_as_it_was() -> None:
-    nodes = tuple(Node(name, "artefact", "stale", f"{n} items") for n, name in enumerate(HOSTILE))
+    nodes = tuple(Node(name, "artefact", "stale", f"{n} items") for n, name in enumerate(NAMES))
     edges = tuple((a.name, b.name) for a, b in itertools.pairwise(nodes))
     labels, found = parsed(to_mermaid(Graph(nodes, edges)))
-    assert list(labels.values()) == [f"{n.name}\nstale: {n.note}" for n in nodes]
+    shown = ["".join(c if c.isprintable() else "?" for c in name) for name in NAMES]
+    assert list(labels.values()) == [f"{n}\nstale: {k} items" for k, n in enumerate(shown)]
     assert found == [(f"n{n}", f"n{n + 1}") for n in range(len(nodes) - 1)]
 
 

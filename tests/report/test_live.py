@@ -25,14 +25,14 @@ from stages.report.live import Viewer, free_port
 from stages.shapes.spec import labels
 from stages.store.workspace import Workspace
 from tests.evaluate.made import World, put
-from tests.report.made import HOSTILE, cube, patience
+from tests.report.made import IMAGE, cube, patience
 
 SECONDS = 60
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    ids = ["chair/a", "chair/b", f"{HOSTILE[1]}/c"]
+    ids = ["chair/a", "chair/b", f"{IMAGE}/c"]
     arrays = {**cube().to_arrays(), **labels("", "", "", "")}
     put(tmp_path, "shapes/made", dict.fromkeys(ids, arrays))
     World(tmp_path, ids, views=3).see()
@@ -99,7 +99,7 @@ def test_what_is_chosen_is_shown(workspace: Path) -> None:
         assert len(viewer._pictures) == 3
         (mesh,) = [h for h in viewer._solids if "label" not in h.name]
         assert np.allclose(mesh.position, 0)
-        viewer._category.value = HOSTILE[1]
+        viewer._category.value = IMAGE
         while "img" not in viewer._note.content and time.monotonic() < deadline:
             time.sleep(0.02)
         assert "\\<img src\\=x" in viewer._note.content or "\\<img" in viewer._note.content

@@ -18,8 +18,9 @@ from stages.report.browse import browse, static_page
 from stages.report.page import Page, data_url
 from stages.report.report import report
 from stages.report.solids import from_mesh
-from stages.store.workspace import Workspace
-from tests.report.made import HOSTILE, Parsed, cube, hostile_workspace
+from stages.store.workspace import Workspace, category_of
+from tests.attacks.names import NAMES, active_html, active_terminal
+from tests.report.made import HOSTILE_IDS, SCRIPT, Parsed, cube, hostile_workspace
 
 
 def quiet(done: int, total: int) -> None:
@@ -32,12 +33,12 @@ def hostile(tmp_path: Path) -> Workspace:
 
 
 def made(workspace: Workspace, count: int = 20) -> bytes:
-    return report(workspace, count, HOSTILE[0], quiet)
+    return report(workspace, count, SCRIPT, quiet)
 
 
 def test_names_stay_names(hostile: Workspace) -> None:
     artefact = browse(hostile, "shapes/made")
-    for page in (made(hostile), static_page(artefact, None, 20)):
+    for page in (made(hostile), static_page(artefact, None, len(HOSTILE_IDS))):
         parsed = Parsed(page)
         scripts = parsed.all("script")
         assert [s.get("type") for s in scripts] == ["application/json", None]
@@ -51,8 +52,9 @@ def test_names_stay_names(hostile: Workspace) -> None:
                     value.startswith("data:")
                 ), (tag, value)
         assert {tag for tag, _ in parsed.elements}.isdisjoint({"iframe", "object", "embed", "base"})
-        for name in filter(str.isprintable, HOSTILE):
-            assert name in parsed.text  # it is shown, as it is called
+        assert active_html(page.decode()) == ["<script>", "<script>"]  # those above
+        for item in HOSTILE_IDS:
+            assert category_of(item) in parsed.text  # it is shown, as it is called
         raw = page.decode()
         solids = re.search(r'<script type="application/json" id="solids">(.*?)</script>', raw, re.S)
         assert solids is not None
@@ -62,9 +64,13 @@ def test_names_stay_names(hostile: Workspace) -> None:
 
 def test_rows_metrics_and_titles_of_results_are_escaped(hostile: Workspace) -> None:
     text = Parsed(made(hostile)).text
-    assert "run <script>alert(1)<!-- of equivariant, step 7, seed 0" in text
+    assert "run <script>alert(1)</script> of equivariant, step 7, seed 0" in text
     assert "<script>alert(1)</script>" in text  # a column of metrics.csv
     assert "first view" in text  # the picture of a pair was drawn
+    for name in NAMES:
+        shown = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in name)
+        assert shown in text
+    assert active_terminal(text) == []  # nor does it act where the page is copied to
 
 
 def test_the_policy_names_the_script_and_the_style_by_their_digests(hostile: Workspace) -> None:
