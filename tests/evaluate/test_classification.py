@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,8 @@ import torch
 from sklearn.metrics import confusion_matrix
 
 from stages.errors import InputError
+from stages.evaluate import health
+from stages.evaluate.classification import STAGE
 from stages.evaluate.classification_protocol import (
     choose_maps,
     confusion,
@@ -116,6 +119,22 @@ def test_nothing_is_measured_twice(shapes: World, answering: Answering) -> None:
     (record,) = results_status(Workspace(shapes.root))
     assert (record["fresh"], record["why"]) == (False, "spheres/res64 has changed")
     assert measure(shapes, run, dry_run=True).todo == 5
+
+
+def test_results_of_another_version_of_the_protocol_are_stale(
+    shapes: World, answering: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(system(shapes, TOLD))
+    measure(shapes, run_of(shapes))
+    (record,) = results_status(Workspace(shapes.root))
+    assert record["fresh"]
+    newer = dataclasses.replace(STAGE, version=STAGE.version + 1)
+    monkeypatch.setattr(health, "find_stage", lambda name: newer)
+    (record,) = results_status(Workspace(shapes.root))
+    assert not record["fresh"]
+    assert (
+        record["why"] == f"measured by version {STAGE.version} of its protocol, now {newer.version}"
+    )
 
 
 def test_which_maps_are_chosen(shapes: World) -> None:
