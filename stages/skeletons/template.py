@@ -25,6 +25,7 @@ import numpy as np
 
 from stages.errors import InputError
 from stages.store.fingerprint import canonical_json, digest, safe_name
+from stages.store.texts import TextError, read_json
 from stages.store.workspace import Workspace
 from stages.viewpoints.categories import canonical
 
@@ -197,13 +198,13 @@ def load(name: str, workspace: Workspace) -> Template:
 @lru_cache(maxsize=16)
 def _read(path: Path, stamp: int, size: int) -> Template:
     hint = "mend it, or make it again: crossdim skeletons fit"
-    if size > _MOST_BYTES:
-        raise InputError(f"{path} is larger than any template", hint)
     try:
-        return parse(json.loads(path.read_bytes()))
+        return parse(read_json(path, _MOST_BYTES))
+    except TextError as error:
+        raise InputError(f"{path} {error}", hint) from None
     except (ValueError, OverflowError) as error:
         raise InputError(f"{path} is no template: {error}", hint) from None
-    except (OSError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({type(error).__name__}: {error})", hint) from None
 
 

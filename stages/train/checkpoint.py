@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from stages.errors import CrossdimError, InputError
 from stages.store.commit import commit_bytes, make_folder, sweep
 from stages.store.fingerprint import canonical_json
+from stages.store.texts import TextError, read_json
 from stages.train.run import OWN_FILE, versions
 
 FORMAT = "crossdim-checkpoint"
@@ -215,13 +216,15 @@ def _delete_unused(folder: Path) -> None:
 def _read_pointer(folder: Path, which: str) -> dict[str, Any]:
     path = folder / f"{which}.json"
     try:
-        pointer = json.loads(path.read_bytes())
+        pointer = read_json(path)
     except FileNotFoundError as error:
         raise InputError(
             f"there is no {which} checkpoint in {folder}", "train longer: run the training again"
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(path, "it is not JSON", which) from error
+    except TextError as error:
+        raise _damaged(path, f"it {error}", which) from error
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error), which) from error
     if not isinstance(pointer, dict) or pointer.get("format") != FORMAT:
         raise _damaged(path, "it is not a checkpoint", which)
     if pointer.get("format_version") != FORMAT_VERSION:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from stages.errors import CrossdimError
 from stages.store.fingerprint import canonical_json, digest
+from stages.store.texts import TextError, read_json
 from stages.store.workspace import Workspace
 from stages.train.run import OWN_FILE, Run, list_runs
 
@@ -43,9 +43,10 @@ def verify_runs(workspace: Workspace) -> tuple[int, dict[str, str]]:
         for pointer in sorted(run.checkpoints.glob("*.json")):
             label = f"runs/{run.system}/{run.name}/checkpoints"
             try:
-                wanted = _files(json.loads(pointer.read_bytes()))
-            except (OSError, ValueError, RecursionError):
-                problems[f"{label}/{pointer.name}"] = "it is no JSON"
+                wanted = _files(read_json(pointer))
+            except (OSError, TextError) as error:
+                why = "it cannot be read" if isinstance(error, OSError) else f"it {error}"
+                problems[f"{label}/{pointer.name}"] = why
                 continue
             except (KeyError, TypeError, AttributeError):
                 problems[f"{label}/{pointer.name}"] = "it is no pointer to a checkpoint"

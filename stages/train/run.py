@@ -28,6 +28,7 @@ from stages.errors import InputError, UsageError
 from stages.stage import params_from_json, params_json
 from stages.store.commit import commit_bytes, explained, make_folder
 from stages.store.fingerprint import safe_name
+from stages.store.texts import TextError, read_json
 
 if TYPE_CHECKING:
     import torch
@@ -92,15 +93,14 @@ class Run:
         """run.json; InputError if it is missing or damaged."""
         path = self.folder / "run.json"
         try:
-            record = json.loads(path.read_bytes())
+            record = read_json(path)
         except FileNotFoundError as error:
             raise InputError(
                 f"no run {self.name} of {self.system}", f"run: crossdim train {self.system}"
             ) from error
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(
-                f"{path} is damaged: {error}", "train it again with --fresh"
-            ) from error
+        except (OSError, TextError) as error:
+            why = error.strerror if isinstance(error, OSError) else f"it {error}"
+            raise InputError(f"{path} is damaged: {why}", "train it again with --fresh") from error
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise InputError(f"{path} is not the record of a run", "train it again with --fresh")
         if record.get("format_version") not in (1, FORMAT_VERSION):
@@ -119,13 +119,13 @@ class Run:
     def best(self) -> dict[str, Any]:
         """`sha256` of the weights and `step` of the best checkpoint; InputError without one."""
         try:
-            pointer = json.loads((self.checkpoints / "best.json").read_bytes())
+            pointer = read_json(self.checkpoints / "best.json")
             return {"sha256": pointer["files"]["weights"]["sha256"], "step": pointer["step"]}
         except FileNotFoundError:
             raise InputError(
                 f"run {self.name} has no best checkpoint yet", f"run: crossdim train {self.system}"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, TextError, KeyError, TypeError) as error:
             raise InputError(
                 f"the best checkpoint of {self.name} is damaged", "train again"
             ) from error

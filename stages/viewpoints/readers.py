@@ -6,7 +6,6 @@ be read. None of them runs anything that a file says.
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import pickle
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from stages.errors import ItemError
+from stages.store.texts import TextError, read_rows
 from stages.viewpoints.annotations import FLAGS, NAN, Annotation
 from stages.viewpoints.matfile import read_mat
 
@@ -153,17 +153,13 @@ def read_table(path: Path) -> list[Annotation]:
     this project's convention.
     """
     try:
-        text = _bytes(path).decode("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-        absent = [name for name in _REQUIRED if name not in reader.fieldnames]
+        reader = read_rows(path)
+        absent = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
         if absent:
             raise ItemError(f"line 1: no column {', '.join(absent)}")
         return [_table_row(row, reader.line_num) for row in reader]
-    except UnicodeDecodeError:
-        raise ItemError("it is not UTF-8 text") from None
-    except csv.Error as error:
-        raise ItemError(f"it is no table: {error}") from None
+    except TextError as error:
+        raise ItemError(f"it {error}") from None
 
 
 def _table_row(row: Mapping[str, Any], line: int) -> Annotation:

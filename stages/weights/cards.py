@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.errors import InputError, UsageError
+from stages.store.texts import TextError, read_json
 
 if TYPE_CHECKING:
     import torch
@@ -64,11 +64,13 @@ def read_card(path: Path) -> Card:
     """The card in a JSON file; InputError unless it is one of ours."""
     hint = "pack the run again: crossdim export weights"
     try:
-        facts = json.loads(path.read_bytes())
+        facts = read_json(path)
     except FileNotFoundError as error:
         raise InputError(f"there is no card {path}", hint) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is damaged: {error}", hint) from error
+    except TextError as error:
+        raise InputError(f"{path} {error}", hint) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", hint) from error
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise InputError(f"{path} is no card of packed weights", hint)
     if facts.get("format_version") != FORMAT_VERSION or any(k not in facts for k in _KNOWN):

@@ -20,6 +20,7 @@ import torch
 
 from stages.errors import CrossdimError, InputError
 from stages.stage import params_json
+from stages.store.texts import TextError, read_json
 from stages.store.workspace import Workspace
 from stages.train.run import Run, Trained, load_model
 from stages.weights.cards import FORMAT, FORMAT_VERSION, GALLERY, MAX_BYTES
@@ -170,8 +171,8 @@ def measured(workspace: Workspace, run: Run) -> list[dict[str, Any]]:
     found = []
     for path in sorted((workspace.root / "results").glob("*/*/summary.json")):
         try:
-            summary = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+            summary = read_json(path)
+        except (OSError, TextError):
             continue
         if summary.get("weights") == weights and summary.get("run") == run.name:
             found.append({"protocol": path.parent.parent.name, **summary})

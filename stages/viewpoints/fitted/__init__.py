@@ -19,6 +19,7 @@ import numpy as np
 
 from stages.errors import InputError
 from stages.store.fingerprint import safe_name
+from stages.store.texts import TextError, read_json
 from stages.store.workspace import Workspace
 from stages.viewpoints.categories import canonical
 from stages.viewpoints.density import Density, Outliers, wrap_signed
@@ -27,7 +28,6 @@ FORMAT = "crossdim/viewpoints"
 FORMAT_VERSION = 1
 DEFAULT = "pascal3d"  # comes with the package
 COLUMNS = ("azimuth_deg", "elevation_deg", "inplane_deg", "distance")
-_MOST_BYTES = 256 << 20
 _SHIPPED = Path(str(resources.files(__name__)))
 
 
@@ -99,15 +99,15 @@ def load(name: str, workspace: Workspace) -> dict[str, Any]:
 @lru_cache(maxsize=8)
 def _read(path: Path, stamp: int, size: int) -> dict[str, Any]:
     hint = "make it again: crossdim viewpoints fit"
-    if size > _MOST_BYTES:
-        raise InputError(f"{path} is larger than any set of viewpoints", hint)
     try:
-        found = json.loads(path.read_bytes())
+        found = read_json(path)
         if found["format"] != FORMAT or found["format_version"] != FORMAT_VERSION:
             raise InputError(f"{path} is of another version of crossdim", hint)
         for one in found["categories"].values():
             _check(one)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except TextError as error:
+        raise InputError(f"{path} {error}", hint) from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({type(error).__name__})", hint) from None
     return found
 
