@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -32,11 +33,13 @@ from torch import Tensor, nn
 from stages.errors import CrossdimError, InputError
 from stages.store.commit import commit_bytes, make_folder, sweep
 from stages.store.fingerprint import canonical_json
-from stages.store.texts import TextError, read_json
+from stages.store.texts import TextError, read_json, read_whole
 from stages.train.run import OWN_FILE, versions
 
 FORMAT = "crossdim-checkpoint"
 FORMAT_VERSION = 1
+# Of weights, or of the state of an optimiser: once as bytes, once as tensors they fill the memory.
+MOST_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 POINTERS = ("last", "best")
 _PLAIN = ("system", "params", "seed", "inputs", "step", "state", "metrics")
 OptimizerState = dict[int, dict[str, Any]]  # parameter number -> name -> tensor or number
@@ -258,7 +261,9 @@ def _read_file(
     if not OWN_FILE.fullmatch(name):  # so it stays in the folder
         raise _damaged(folder / f"{which}.json", f"it names {name!r} as its {kind}", which)
     try:
-        data = path.read_bytes()
+        data = read_whole(path, MOST_BYTES)
+    except TextError as error:
+        raise _damaged(path, f"it {error}", which) from error
     except OSError as error:
         raise _damaged(path, error.strerror or str(error), which) from error
     if _sha256(data) != digest:

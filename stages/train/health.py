@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from stages.errors import CrossdimError
@@ -56,9 +57,14 @@ def verify_runs(workspace: Workspace) -> tuple[int, dict[str, str]]:
                 files[f"{label}/{name}"] = sha256
                 if not path.is_file():
                     problems[f"{label}/{name}"] = "it is missing"
-                elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+                elif _sha256(path) != sha256:
                     problems[f"{label}/{name}"] = "the bytes are not those that were written"
     return len(files), problems
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _files(pointer: Mapping[str, Any]) -> dict[str, str]:

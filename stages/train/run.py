@@ -324,12 +324,12 @@ def load_model(
     such a checkpoint, and for one that is damaged or of another system.
     """
     from stages.train import checkpoint
+    from stages.train.building import build_model
 
     record = run.record()
     system = system or load_system(record["system"])
     saved = checkpoint.load(run.checkpoints, which, system.NAME, with_optimizer=False)
-    params = params_from_json(system.Params, saved.params)
-    model = system.build(params)
+    params, model = build_model(system, saved.params, saved.weights, saved.origin)
     checkpoint.restore_model(model, saved)
     sha256 = run.best()["sha256"] if which == "best" else ""
     model = model.to(device).eval()

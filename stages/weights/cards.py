@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.errors import InputError, UsageError
-from stages.store.texts import TextError, read_json
+from stages.store.texts import TextError, read_json, read_whole
 
 if TYPE_CHECKING:
     import torch
@@ -111,13 +111,12 @@ def load(card: Card, device: torch.device | None = None) -> Trained:
 
     Raises InputError for a file that is missing, damaged, or does not fit its card.
     """
-    from stages.stage import params_from_json
+    from stages.train.building import build_model
     from stages.train.run import Trained, load_system
 
-    system = load_system(card.system)
-    params = params_from_json(system.Params, card.facts["params"])
-    model = system.build(params)
-    restore(model, tensors(card), card)
+    system, stored = load_system(card.system), tensors(card)
+    params, model = build_model(system, card.facts["params"], stored, str(card.path))
+    restore(model, stored, card)
     return Trained(
         model=model.to(device).eval(),
         system=system,
@@ -135,9 +134,13 @@ def tensors(card: Card) -> dict[str, torch.Tensor]:
     import safetensors
     import safetensors.torch
 
+    from stages.train.checkpoint import MOST_BYTES
+
     hint = "install crossdim again, or pack the run again: crossdim export weights"
     try:
-        data = card.weights.read_bytes()
+        data = read_whole(card.weights, MOST_BYTES)
+    except TextError as error:
+        raise InputError(f"{card.weights} {error}", hint) from error
     except OSError as error:
         raise InputError(f"{card.weights} cannot be read: {error.strerror}", hint) from error
     if hashlib.sha256(data).hexdigest() != card.facts["sha256"]:
