@@ -20,11 +20,13 @@ from stages.train import checkpoint
 from stages.train.health import runs_status, verify_runs
 from stages.train.run import list_runs
 from stages.viewpoints import fitted
+from stages.viewpoints.readers import read_finegrained
 from tests.shapes import layouts
 from tests.shapes.import_models import PICTURE, Glb, png, read_mesh, write
 from tests.store.cache import make, shards
 from tests.train import toy
 from tests.train.test_checkpoint import content
+from tests.viewpoints import trees
 
 
 def test_an_image_in_a_scene_whose_pixels_end_early(tmp_path: Path) -> None:
@@ -42,6 +44,29 @@ def test_an_image_in_a_scene_whose_pixels_end_early(tmp_path: Path) -> None:
         else:
             with pytest.raises(ItemError, match=r"texture in the file is damaged"):
                 read_mesh(path, 512)
+
+
+def test_a_text_that_stands_for_an_image_in_a_scene(tmp_path: Path) -> None:
+    """`--target scene --case 9000992`: trimesh keeps what is no texture as it is."""
+    file = Glb(nodes=[{"mesh": 0}])
+    file.header["materials"] = [{"pbrMetallicRoughness": {"baseColorTexture": "x"}}]
+    rows: dict[str, Any] = {"TEXCOORD_0": np.zeros((8, 2)), "material": 0}
+    file.header["meshes"] = [{"primitives": [file.box(**rows)]}]
+    with pytest.raises(ItemError, match="texture in the file is no image"):
+        read_mesh(write(tmp_path / "a.glb", file.glb()), 512)
+
+
+def test_a_pickle_that_ended_numpy(tmp_path: Path) -> None:
+    """`--target view-pickle --case 9000168`: what a type is told of itself lacks two values."""
+    trees.finegrained(tmp_path)
+    path = tmp_path / "Anno3D/StanfordCars/test_anno.pkl"
+    honest = path.read_bytes()
+    assert read_finegrained(path, "car")[0].viewpoint[3] == 2.5
+    damaged = honest.replace(b"NNNI-1", b"NI-1")
+    assert damaged != honest
+    path.write_bytes(damaged)
+    with pytest.raises(ItemError, match="array of structures"):
+        read_finegrained(path, "car")
 
 
 def test_a_member_of_an_archive_without_a_name(tmp_path: Path) -> None:
