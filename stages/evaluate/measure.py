@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from stages.engine.pools import Limits
 from stages.engine.runner import Progress, execute
 from stages.engine.work import Work
 from stages.errors import CrossdimError
+from stages.evaluate.kept import SUMMARY, summary_bytes
 from stages.evaluate.tables import Table, to_csv
 from stages.stage import Stage, params_json
 from stages.store.commit import commit_bytes
@@ -170,7 +170,7 @@ def measure(
 def keep(results: Artefact, summary: dict[str, Any], tables: tuple[Table, ...]) -> None:
     """Write summary.json, with the titles of the tables, and summary.csv beside the results."""
     summary = {**summary, "titles": {table.key: table.title for table in tables}}
-    commit_bytes(results.folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
+    commit_bytes(results.folder / SUMMARY, summary_bytes(summary))
     commit_bytes(results.folder / "summary.csv", to_csv(tables).encode())
 
 

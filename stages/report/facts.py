@@ -5,13 +5,13 @@ Reads manifests, records and summaries only. What cannot be read is said, and co
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
 from stages.engine.status import ArtefactStatus, workspace_status
 from stages.errors import CrossdimError
 from stages.evaluate.health import results_status
+from stages.evaluate.kept import SUMMARY, read_summary
 from stages.shapes.splits import assign
 from stages.store.manifest import Entry
 from stages.store.shard import params_of
@@ -224,7 +224,7 @@ def _result_fact(workspace: Workspace, record: dict[str, Any]) -> ResultFact:
     tables: tuple[TableFact, ...] = ()
     note = ""
     try:
-        summary = json.loads((artefact.folder / "summary.json").read_bytes())
+        summary = read_summary(artefact.folder / SUMMARY)
         titles = summary.get("titles", {})
         tables = tuple(
             table_fact(str(titles.get(key, key.replace("_", " "))), rows)

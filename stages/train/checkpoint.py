@@ -32,8 +32,8 @@ from torch import Tensor, nn
 
 from stages.errors import CrossdimError, InputError
 from stages.store.commit import commit_bytes, make_folder, sweep
-from stages.store.fingerprint import canonical_json
 from stages.store.texts import TextError, read_json, read_whole
+from stages.train.records import is_whole_pointer, pointer_digest
 from stages.train.run import OWN_FILE, versions
 
 FORMAT = "crossdim-checkpoint"
@@ -110,7 +110,7 @@ def save(folder: Path, checkpoint: Checkpoint, pointers: Sequence[str]) -> None:
         "versions": versions(),
         "files": files,
     }
-    body["sha256"] = _sha256(canonical_json(body).encode())
+    body["sha256"] = pointer_digest(body)
     for pointer in pointers:
         commit_bytes(folder / f"{pointer}.json", (json.dumps(body, indent=1) + "\n").encode())
     _delete_unused(folder)
@@ -232,24 +232,13 @@ def _read_pointer(folder: Path, which: str) -> dict[str, Any]:
         raise _damaged(path, "it is not a checkpoint", which)
     if pointer.get("format_version") != FORMAT_VERSION:
         raise InputError(f"{path} is of another program version", "train again with --fresh")
-    digest = pointer.pop("sha256", None)
     try:
-        intact = digest == _sha256(canonical_json(pointer).encode())
+        intact = pointer.get("sha256") == pointer_digest(pointer)
     except ValueError:  # NaN, which we never write
         intact = False
-    if not intact or not _is_whole(pointer):
+    if not intact or not is_whole_pointer(pointer):
         raise _damaged(path, "its content does not match its sha256", which)
     return pointer
-
-
-def _is_whole(pointer: Mapping[str, Any]) -> bool:
-    """Whether a pointer says all that is read of it, each of its kind."""
-    kinds = {"system": str, "params": dict, "seed": int, "inputs": str, "step": int}
-    kinds |= {"state": dict, "metrics": dict, "files": dict}
-    if not all(isinstance(pointer.get(key), kind) for key, kind in kinds.items()):
-        return False
-    files = [pointer["files"].get(kind) for kind in ("weights", "optimizer")]
-    return all(isinstance(one, dict) and {"file", "sha256"} <= one.keys() for one in files)
 
 
 def _read_file(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from stages.errors import CrossdimError
 from stages.store.fingerprint import canonical_json, digest
 from stages.store.texts import TextError, read_json
 from stages.store.workspace import Workspace
+from stages.train.records import pointer_digest
 from stages.train.run import OWN_FILE, Run, list_runs
 
 
@@ -37,21 +37,20 @@ def _status(workspace: Workspace, run: Run) -> dict[str, Any]:
 
 
 def verify_runs(workspace: Workspace) -> tuple[int, dict[str, str]]:
-    """How many checkpoint files were read again, and those whose sha256 is not the recorded one."""
+    """How many checkpoint files were read again, and what of runs is not as it was written."""
     files: dict[str, str] = {}
     problems: dict[str, str] = {}
     for run in list_runs(workspace.root):
+        label = f"runs/{run.system}/{run.name}"
+        try:
+            run.record()
+        except CrossdimError as error:
+            problems[f"{label}/run.json"] = str(error)
+        label += "/checkpoints"
         for pointer in sorted(run.checkpoints.glob("*.json")):
-            label = f"runs/{run.system}/{run.name}/checkpoints"
-            try:
-                wanted = _files(read_json(pointer))
-            except (OSError, TextError) as error:
-                why = "it cannot be read" if isinstance(error, OSError) else f"it {error}"
+            wanted, why = _files(pointer)
+            if why:
                 problems[f"{label}/{pointer.name}"] = why
-                continue
-            except (KeyError, TypeError, AttributeError):
-                problems[f"{label}/{pointer.name}"] = "it is no pointer to a checkpoint"
-                continue
             for name, sha256 in wanted.items():
                 path = run.checkpoints / name
                 files[f"{label}/{name}"] = sha256
@@ -67,9 +66,19 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _files(pointer: Mapping[str, Any]) -> dict[str, str]:
-    """The files of a pointer with their sha256; TypeError for names that are none of ours."""
-    files = {f["file"]: f["sha256"] for f in pointer["files"].values()}
-    if not all(OWN_FILE.fullmatch(name) for name in files):  # so they stay in the folder
-        raise TypeError
-    return files
+def _files(path: Path) -> tuple[dict[str, str], str]:
+    """The files of a pointer with their sha256, and what is wrong with the pointer itself."""
+    try:
+        pointer = read_json(path)
+        files = {f["file"]: f["sha256"] for f in pointer["files"].values()}
+        if not all(OWN_FILE.fullmatch(name) for name in files):  # so they stay in the folder
+            return {}, "it is no pointer to a checkpoint"
+        if pointer["sha256"] != pointer_digest(pointer):
+            return files, "its content does not match its sha256"
+    except OSError as error:
+        return {}, f"it cannot be read: {error.strerror}"
+    except TextError as error:
+        return {}, f"it {error}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}, "it is no pointer to a checkpoint"
+    return files, ""

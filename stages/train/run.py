@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import hashlib
 import importlib
 import importlib.metadata
 import json
@@ -29,6 +28,7 @@ from stages.stage import params_from_json, params_json
 from stages.store.commit import commit_bytes, explained, make_folder
 from stages.store.fingerprint import safe_name
 from stages.store.texts import TextError, read_json
+from stages.train.records import is_whole_record, record_digest
 
 if TYPE_CHECKING:
     import torch
@@ -105,14 +105,15 @@ class Run:
             raise InputError(f"{path} is not the record of a run", "train it again with --fresh")
         if record.get("format_version") not in (1, FORMAT_VERSION):
             raise InputError(f"{path} is of another program", "train it again with --fresh")
-        if record.get("format_version") == FORMAT_VERSION and not _is_signed(record):
+        signed = record.get("format_version") == FORMAT_VERSION
+        if signed and record.get("sha256") != record_digest(record):
             raise InputError(
                 f"{path} is damaged: its content does not match its sha256",
                 "train it again with --fresh",
             )
         if record.get("system") != self.system:
             raise InputError(f"{path} is of another program", "train it again with --fresh")
-        if not _is_whole(record):
+        if not is_whole_record(record):
             raise InputError(f"{path} is damaged", "train it again with --fresh")
         return record
 
@@ -172,7 +173,7 @@ class Run:
 
     def _write(self, record: Mapping[str, Any]) -> None:
         record = dict(record) | {"format_version": FORMAT_VERSION, "updated": _now()}
-        text = json.dumps(record | {"sha256": _digest(record)}, indent=1) + "\n"
+        text = json.dumps(record | {"sha256": record_digest(record)}, indent=1) + "\n"
         commit_bytes(self.folder / "run.json", text.encode())
 
     def _description(self, params: Any, seed: int) -> dict[str, Any]:
@@ -221,25 +222,6 @@ class Run:
                 shutil.rmtree(folder)
         self.metrics.unlink(missing_ok=True)
         (self.folder / "run.json").unlink(missing_ok=True)
-
-
-def _is_whole(record: Mapping[str, Any]) -> bool:
-    """Whether all is there that commands read of a run.json, each of its kind."""
-    kinds = {"params": dict, "seed": int, "status": str, "created": str, "updated": str}
-    kinds |= {"preset": str, "argv": list, "data": dict}
-    if not all(isinstance(record.get(key), kind) for key, kind in kinds.items()):
-        return False
-    data = record["data"]
-    ids, names, variants = (data.get(key) for key in ("ids", "categories", "variants"))
-    return (
-        isinstance(ids, dict)
-        and all(isinstance(members, list) for members in ids.values())
-        and all(isinstance(one, str) for members in ids.values() for one in members)
-        and isinstance(names, list)
-        and all(isinstance(name, str) for name in names)
-        and isinstance(variants, dict)
-        and all(isinstance(one, str) for one in variants.values())
-    )
 
 
 def create_run(workspace: Path, system: str, name: str, about: About) -> Run:
@@ -356,17 +338,6 @@ def versions() -> dict[str, str]:
     """The versions that a result may depend on."""
     packages = {name: importlib.metadata.version(name) for name in ("crossdim", "torch", "numpy")}
     return packages | {"python": platform.python_version()}
-
-
-def _digest(record: Mapping[str, Any]) -> str:
-    """sha256 of a record without its own."""
-    known = {key: value for key, value in record.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
-
-
-def _is_signed(record: Mapping[str, Any]) -> bool:
-    """Whether the record says what it said when it was written."""
-    return record.get("sha256") == _digest(record)
 
 
 def _now() -> str:

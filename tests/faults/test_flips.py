@@ -1,5 +1,5 @@
-"""R7: no flipped bit of a shard, manifest, checkpoint or record of a run goes unnoticed. R8: nor
-does a file that is cut off. What is noticed is named, no reader crashes, none hangs.
+"""R7: no flipped bit of a shard, manifest, checkpoint, record of a run, summary, set of viewpoints
+or template goes unnoticed. R8: nor does a file that is cut off. What is noticed is named, no reader crashes, none hangs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from tests.faults import flips
 
 FLIPS, CUTS = 200, 60
 KINDS = ("shard", "manifest", "weights", "optimiser", "checkpoint", "record")
+KINDS += ("summary", "viewpoints", "template")
 
 
 @pytest.fixture(scope="module")

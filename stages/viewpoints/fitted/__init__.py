@@ -19,13 +19,14 @@ import numpy as np
 
 from stages.errors import InputError
 from stages.store.fingerprint import safe_name
-from stages.store.texts import TextError, read_json
+from stages.store.signed import read_signed, signed
+from stages.store.texts import TextError
 from stages.store.workspace import Workspace
 from stages.viewpoints.categories import canonical
 from stages.viewpoints.density import Density, Outliers, wrap_signed
 
 FORMAT = "crossdim/viewpoints"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no sha256
 DEFAULT = "pascal3d"  # comes with the package
 COLUMNS = ("azimuth_deg", "elevation_deg", "inplane_deg", "distance")
 _SHIPPED = Path(str(resources.files(__name__)))
@@ -100,8 +101,8 @@ def load(name: str, workspace: Workspace) -> dict[str, Any]:
 def _read(path: Path, stamp: int, size: int) -> dict[str, Any]:
     hint = "make it again: crossdim viewpoints fit"
     try:
-        found = read_json(path)
-        if found["format"] != FORMAT or found["format_version"] != FORMAT_VERSION:
+        found = read_signed(path, FORMAT_VERSION)
+        if found["format"] != FORMAT or found["format_version"] not in (1, FORMAT_VERSION):
             raise InputError(f"{path} is of another version of crossdim", hint)
         for one in found["categories"].values():
             _check(one)
@@ -144,7 +145,7 @@ def set_of(
 
 
 def to_bytes(made: Mapping[str, Any]) -> bytes:
-    """The bytes of a set: JSON, a line for each value of a table."""
+    """The bytes of a set: JSON, a line for each value of a table, and its digest."""
     head = {k: v for k, v in made.items() if k != "categories"}
     lines = [f" {json.dumps(k)}: {json.dumps(v)}," for k, v in head.items()]
     tables = []
@@ -154,7 +155,7 @@ def to_bytes(made: Mapping[str, Any]) -> bytes:
         )
         tables.append(f"  {json.dumps(category)}: {{\n{inner}\n  }}")
     body = "{\n" + "\n".join(lines) + '\n "categories": {\n' + ",\n".join(tables) + "\n }\n}\n"
-    return body.encode()
+    return signed(body.encode())
 
 
 def summary(one: Mapping[str, Any]) -> dict[str, Any]:
