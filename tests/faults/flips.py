@@ -24,7 +24,7 @@ IDS = ["toy/0", "toy/1", "toy/2", "toy/refuse"]
 
 
 def make(root: Path) -> dict[str, Path]:
-    """An artefact, a run, its evaluation, a set of viewpoints, a template; files by what they are."""
+    """An artefact, a run, its evaluation, a set, a template; the files by what they are."""
     from stages.evaluate.kept import SUMMARY, summary_bytes
     from stages.skeletons import template
     from stages.store.workspace import Workspace

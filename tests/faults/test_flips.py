@@ -1,5 +1,6 @@
 """R7: no flipped bit of a shard, manifest, checkpoint, record of a run, summary, set of viewpoints
-or template goes unnoticed. R8: nor does a file that is cut off. What is noticed is named, no reader crashes, none hangs.
+or template goes unnoticed. R8: nor does a file that is cut off. What is noticed is named, no reader
+crashes, none hangs.
 """
 
 from __future__ import annotations
