@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from stages.errors import CrossdimError, InputError, UsageError
 from stages.evaluate.angles import PAIRS
 from stages.evaluate.health import results_status
+from stages.evaluate.kept import read_summary
 from stages.evaluate.measure import Report
 from stages.evaluate.posed import choose_photos, choose_views
 from stages.evaluate.relpose import SPEC, across, within
@@ -54,7 +54,7 @@ def test_turned_embeddings_are_brought_together(world: World, answering: Answeri
     table = report.summary["tables"]["instance"]
     assert table["refined: acc@15"] == {"airplane": 1.0, "chair": 1.0}
     assert table["chance: median error"]["chair"] > 45
-    kept = json.loads((report.results.folder / "summary.json").read_text())
+    kept = read_summary(report.results.folder / "summary.json")
     assert set(kept.pop("titles")) == set(BASES)
     assert kept == report.summary
 

@@ -1,5 +1,5 @@
-"""R4: a signal at any phase of a command that fills an artefact, its imports included: exit code 130
-or 143 in two lines, no process left, nothing damaged, and the same command goes on.
+"""R4: a signal at any phase of a command that fills an artefact, its imports included: exit code
+130 or 143 in two lines, no process left, nothing damaged, and the same command goes on.
 
 A sample; all commands, phases and signals: `python -m tests.faults --full`.
 """
