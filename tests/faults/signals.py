@@ -113,8 +113,7 @@ class Workspaces:
         kept = _shards(root, case.command)
         if not kept.items() <= expected.items():
             finding = finding or "a shard is none of an undisturbed run"
-        if list(root.glob("*/*/.tmp-*")) or any(verify(p.parent) for p in _manifests(root)):
-            finding = finding or "a temporary is left, or something damaged"
+        finding = finding or _wrong_files(root)
         again = run(f"{line} --jobs 0", root, self._scratch / "log")
         if again.code or _shards(root, case.command) != expected:
             finding = finding or f"it does not go on: {again}"
@@ -123,7 +122,7 @@ class Workspaces:
 
     def start_finding(self, command: str, number: signal.Signals, delay: float) -> str:
         """What is wrong after a signal while the program still imports what it is made of."""
-        root = self._scratch / "none"
+        root = self._copy()
         words = [*self.line(command).split(), "--workspace", str(root)]
         process = subprocess.Popen(
             [str(Path(sys.executable).with_name("crossdim")), *words],
@@ -131,6 +130,8 @@ class Workspaces:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # started in the background of a script, the tests may have been told to ignore it
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         _wait_until_it_listens(process.pid)
         time.sleep(delay)
@@ -138,9 +139,9 @@ class Workspaces:
         sent = time.monotonic()
         _, errors = process.communicate(timeout=120)
         seconds, left = time.monotonic() - sent, outliving(process.pid, 2.0)
-        shutil.rmtree(root, ignore_errors=True)
         ended = Ended(process.returncode, errors, True, seconds, left)
-        finding = _wrong_end(ended, number)
+        finding = _wrong_end(ended, number) or _wrong_files(root)
+        shutil.rmtree(root)
         return f"{command} {number.name} after {delay} s: {finding}" if finding else ""
 
     def _copy(self) -> Path:
@@ -158,7 +159,7 @@ def _wrong_end(ended: Ended, number: signal.Signals) -> str:
         return ""  # it arrived in a callback, where Python drops it, and all was done soon after
     if ended.code != 128 + number:
         return f"another exit code: {ended}"
-    if "multiprocessing/spawn.py" in ended.out and "EOFError" in ended.out:
+    if "multiprocessing/spawn.py" in ended.out:
         return ""  # a worker that had just been started found nobody to tell it what to do
     if "Traceback" in ended.out and "Exception ignored" not in ended.out:
         return f"a traceback: {ended}"
@@ -183,8 +184,11 @@ def _shards(root: Path, command: str) -> dict[str, bytes]:
     return {f"{p.parent.name}/{p.name}": p.read_bytes() for p in there}
 
 
-def _manifests(root: Path) -> list[Path]:
-    return list(root.rglob("manifest.json"))
+def _wrong_files(root: Path) -> str:
+    if list(root.glob("*/*/.tmp-*")):
+        return "a temporary is left"
+    damaged = [verify(path.parent) for path in root.rglob("manifest.json")]
+    return f"damaged: {damaged}" if any(damaged) else ""
 
 
 def _make_data(folder: Path) -> None:
