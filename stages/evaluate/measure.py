@@ -11,11 +11,11 @@ from stages.engine.pools import Limits
 from stages.engine.runner import Progress, execute
 from stages.engine.work import Work
 from stages.errors import CrossdimError
-from stages.evaluate.kept import SUMMARY, summary_bytes
 from stages.evaluate.tables import Table, to_csv
 from stages.stage import Stage, params_json
 from stages.store.commit import commit_bytes
 from stages.store.fingerprint import canonical_json, digest, item_fingerprint
+from stages.store.summary import SUMMARY, summary_bytes
 from stages.store.workspace import Artefact, Workspace, category_of
 from stages.train.run import Run
 from stages.viewpoints.categories import canonical

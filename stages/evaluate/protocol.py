@@ -7,11 +7,11 @@ from typing import Any
 
 from stages.engine.status import require_fresh
 from stages.errors import InputError
-from stages.evaluate.kept import SUMMARY, read_summary
 from stages.evaluate.measure import Report, Show, keep, measure, todo
 from stages.evaluate.reconstruction import STAGE, Params, validation_iou, wanted
 from stages.evaluate.summary import best_threshold, reconstruction_tables
 from stages.evaluate.tables import to_json
+from stages.store.summary import SUMMARY, read_summary
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import Run
 

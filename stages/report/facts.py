@@ -11,10 +11,10 @@ from typing import Any
 from stages.engine.status import ArtefactStatus, workspace_status
 from stages.errors import CrossdimError
 from stages.evaluate.health import results_status
-from stages.evaluate.kept import SUMMARY, read_summary
 from stages.shapes.splits import assign
 from stages.store.manifest import Entry
 from stages.store.shard import params_of
+from stages.store.summary import SUMMARY, read_summary
 from stages.store.workspace import Artefact, Workspace, category_of
 from stages.train.health import runs_status
 from stages.train.log import read_metrics

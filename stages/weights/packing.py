@@ -19,8 +19,8 @@ import safetensors.torch
 import torch
 
 from stages.errors import CrossdimError, InputError
-from stages.evaluate.kept import read_summary
 from stages.stage import params_json
+from stages.store.summary import read_summary
 from stages.store.texts import TextError
 from stages.store.workspace import Workspace
 from stages.train.run import Run, Trained, load_model

@@ -14,7 +14,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from stages.evaluate.kept import read_summary
+from stages.store.summary import read_summary
 from tests.cli.conftest import SHAPES, VIEWS, Crossdim
 
 VOXELS = f"voxels/res32: {SHAPES} items, 0 made now, {SHAPES} were fresh, 0 failed\n"

@@ -13,12 +13,12 @@ from scipy.spatial.transform import Rotation
 from stages.errors import CrossdimError, InputError, UsageError
 from stages.evaluate.angles import PAIRS
 from stages.evaluate.health import results_status
-from stages.evaluate.kept import read_summary
 from stages.evaluate.measure import Report
 from stages.evaluate.posed import choose_photos, choose_views
 from stages.evaluate.relpose import SPEC, across, within
 from stages.evaluate.relpose_protocol import evaluate_relpose
 from stages.shapes.spec import labels
+from stages.store.summary import read_summary
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import Run
 from tests.evaluate.conftest import Answering

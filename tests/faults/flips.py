@@ -25,8 +25,8 @@ IDS = ["toy/0", "toy/1", "toy/2", "toy/refuse"]
 
 def make(root: Path) -> dict[str, Path]:
     """An artefact, a run, its evaluation, a set, a template; the files by what they are."""
-    from stages.evaluate.kept import SUMMARY, summary_bytes
     from stages.skeletons import template
+    from stages.store.summary import SUMMARY, summary_bytes
     from stages.store.workspace import Workspace
     from stages.viewpoints import fitted
     from tests.store.cache import make as make_artefact

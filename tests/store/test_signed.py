@@ -12,8 +12,8 @@ import pytest
 
 from crossdim_cli.main import run as run_command
 from stages.errors import InputError
-from stages.evaluate import kept
 from stages.skeletons import template
+from stages.store import summary as kept
 from stages.store.signed import read_signed, signed
 from stages.store.texts import TextError
 from stages.store.workspace import Workspace
