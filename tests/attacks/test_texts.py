@@ -20,6 +20,7 @@ from stages.errors import CrossdimError, ItemError
 from stages.evaluate.detections import COLUMNS, read_boxes
 from stages.photos.layouts.tables import read_table
 from stages.shapes.importing import list_sources
+from stages.shapes.importing.sh3f import parse_properties
 from stages.shapes.importing.shapenet import _names, _official_splits
 from stages.shapes.importing.split_lists import with_splits
 from stages.skeletons import template
@@ -180,6 +181,19 @@ def test_the_command_says_so_in_two_lines(
     message, _ = errors.splitlines()
     assert message.startswith("error: ")
     assert "models.csv" in message
+
+
+@pytest.mark.parametrize("text", ["k=\n", "a", "\\", "a\\\n", "\\u0041"])
+def test_the_catalogue_of_a_library(text: str) -> None:
+    """16 MiB of one kind of text."""
+
+    def attempt() -> None:
+        with pytest.raises(ItemError, match="catalogue has more than"):
+            parse_properties(text * ((16 << 20) // len(text)))
+
+    start = time.process_time()
+    assert growth(attempt) < BYTES
+    assert time.process_time() - start < SECONDS
 
 
 def test_what_is_honest_is_read(tmp_path: Path) -> None:
