@@ -21,6 +21,7 @@ GRACE_SECONDS = 4.0
 _LOOK_SECONDS = 0.2
 _WATCHER = "signals"
 _SHOW_CURSOR = "\x1b[?25h"  # a progress bar hides it
+_code: int | None = None  # what the process ends with, once that is known
 
 
 class Terminated(BaseException):
@@ -49,14 +50,16 @@ def listen() -> None:
 
 def leave_with(code: int) -> None:
     """From now on, a signal ends the process with this code: all is done."""
+    global _code
     import contextlib
 
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # nobody reads it any more
             stream.flush()
+    _code = code
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, lambda number, frame: os._exit(code))
+            signal.signal(number, _leave)
 
 
 def _start_to_look_on() -> None:
@@ -80,7 +83,7 @@ def say_stopped(number: int) -> int:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    os._exit(say_stopped(number))
+    os._exit(say_stopped(number) if _code is None else _code)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -114,4 +117,4 @@ def _end(number: int) -> None:
                 process.kill()
     if sys.stderr.isatty():
         sys.stderr.write(_SHOW_CURSOR)
-    os._exit(say_stopped(number))
+    _leave(number, None)
