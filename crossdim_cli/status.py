@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
         "verify",
         [argument("artefact", str, "Only this artefact, as STAGE/VARIANT.", default="")],
         _verify,
-        help="Read every file again and compare it with the digest in its name.",
+        help="Read every file again and compare it with its digest.",
         example="crossdim verify voxels/res32",
     )
 
