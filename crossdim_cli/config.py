@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from stages.errors import UsageError
+from stages.store.texts import TextError, read_whole
 
 DEFAULT = Path("crossdim.toml")
+_MOST_BYTES, _MOST_DOTS = 256 << 10, 200
 
 
 def read_config(path: Path | None) -> dict[str, Any]:
@@ -26,10 +28,26 @@ def read_config(path: Path | None) -> dict[str, Any]:
             return {}
         path = DEFAULT
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except FileNotFoundError:
         raise UsageError(f"no configuration file {path}", "name one that exists with -c") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file; FileNotFoundError without one, UsageError if it is none."""
+    try:
+        data = read_whole(path, _MOST_BYTES)
+        # a key of n parts costs the parser n x n
+        if max(line.count(b".") for line in data.split(b"\n")) > _MOST_DOTS:
+            raise TextError(f"has a line with more than {_MOST_DOTS} dots")
+        return tomllib.loads(data.decode("utf-8"))
+    except FileNotFoundError:
+        raise
+    except TextError as error:
+        raise UsageError(f"{path} {error}", "mend the file: it must be TOML") from None
+    except RecursionError:
+        raise UsageError(f"{path} nests too deep", "mend the file") from None
+    except (OSError, ValueError) as error:  # no UTF-8, no TOML, or a number without end
         raise UsageError(f"cannot read {path}: {error}", "mend the file: it must be TOML") from None
 
 

@@ -13,7 +13,7 @@ import typer
 
 from crossdim_cli.command import Interrupted, new_app
 from crossdim_cli.output import printable
-from crossdim_cli.signals import Terminated, listen, say_stopped
+from crossdim_cli.signals import Terminated, leave_with, listen, say_stopped
 from stages.errors import CrossdimError, UsageError
 
 EPILOG = (
@@ -72,11 +72,18 @@ def _root(
 
 def main() -> None:
     """Run the command line; never returns."""
-    listen()
     # torch's threads wait in loops by default: beside any other load they then cost several times
     # what they compute. Read when torch is loaded, which is later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.exit(run(sys.argv[1:]))
+    try:
+        listen()
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # before the command began, or once more while it ended
+        code = say_stopped(signal.SIGINT)
+    except Terminated:
+        code = say_stopped(signal.SIGTERM)
+    leave_with(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -21,7 +21,6 @@ import io
 import shlex
 import sys
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from typing import Any
 import typer
 
 from crossdim_cli.command import Session, add_command, argument, param
+from crossdim_cli.config import read_toml
 from crossdim_cli.output import table, watched
 from stages.errors import UsageError
 
@@ -151,11 +151,9 @@ def read_steps(path: Path, root: Path) -> list[Step]:
 
 def _tables(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = read_toml(path)
     except FileNotFoundError:
         raise UsageError(f"no file {path}", "name a file of steps, such as pipeline.toml") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}", "mend the file: it must be TOML") from None
     other = sorted(set(data) - {"step"})
     if other:
         raise UsageError(f"unknown {other[0]!r} in {path}", "write [step.NAME] tables")

@@ -1,6 +1,7 @@
 """Where the program begins: with a broken installation, it still says what is broken.
 
-This module imports nothing but the standard library before it knows that the rest can be imported.
+This module imports nothing but the standard library before it knows that the rest can be imported,
+and little of that before it listens to signals.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ import os
 import sys
 from collections.abc import Sequence
 
+from crossdim_cli import signals
+
 
 def main() -> None:
     """Run the command line; never returns."""
+    signals.leave_at_once()
     try:
         from crossdim_cli.main import main as whole
 

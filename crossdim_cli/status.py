@@ -16,6 +16,9 @@ from stages.store.index import verify
 from stages.store.manifest import MANIFEST
 from stages.store.workspace import Artefact, Workspace
 
+# Files with a digest of their own, and the format version since which they have one.
+_SIGNED = ("results/*/*/summary.json", "viewpoints/*.json", "templates/*.json")
+_SIGNED_SINCE = 2
 _COLUMNS = ("artefact", "items", "fresh", "stale", "missing", "failed", "why")
 
 
@@ -40,7 +43,7 @@ def register(app: typer.Typer) -> None:
         "verify",
         [argument("artefact", str, "Only this artefact, as STAGE/VARIANT.", default="")],
         _verify,
-        help="Read every file again and compare it with the digest in its name.",
+        help="Read every file again and compare it with its digest.",
         example="crossdim verify voxels/res32",
     )
 
@@ -134,6 +137,7 @@ def _graph(session: Session) -> None:
 
 
 def _verify(session: Session) -> None:
+    from stages.store.signed import damaged
     from stages.train.health import verify_runs
 
     wanted = session.options["artefact"]
@@ -148,8 +152,11 @@ def _verify(session: Session) -> None:
             tracker(number + 1, len(artefacts))
     if not wanted:
         count, broken = verify_runs(session.workspace)
-        files += count
+        texts = [path for form in _SIGNED for path in session.workspace.root.glob(form)]
+        files += count + len(texts)
         problems.update(broken)
+        for path, why_not in damaged(texts, _SIGNED_SINCE).items():
+            problems[path.relative_to(session.workspace.root).as_posix()] = why_not
     _report(session, files, problems)
 
 

@@ -7,8 +7,6 @@ Letters: V views, D boxes, M methods.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,13 +22,13 @@ from stages.evaluate.measure import RunParams
 from stages.evaluate.skeleton_metrics import match_boxes
 from stages.stage import Arrays, ArraySpec, Item, Stage
 from stages.store.fingerprint import digest
+from stages.store.texts import TextError, read_whole, rows_of
 
 NAME = "skeleton-detections"
 VERSION = 1
 METHODS = ("after", "before")
 COLUMNS = ("id", "view", "x0", "y0", "x1", "y1", "score")
 MARGIN = 2.0  # objects of rendered views fill about half of what the network sees
-_MOST_BYTES = 256 << 20
 _HINT = f"give a CSV with the columns {','.join(COLUMNS)}"
 
 Boxes = dict[str, list[list[float]]]  # by item: view, x0, y0, x1, y1, score
@@ -61,22 +59,19 @@ def read_boxes(path: Path) -> tuple[Boxes, str]:
     as numbers that are not finite or boxes without an area.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path} is larger than {_MOST_BYTES >> 20} MiB", "split it")
-        data = path.read_bytes()
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        names = [name.strip() for name in reader.fieldnames or ()]
+        data = read_whole(path)
+        reader = rows_of(data)
+        names = reader.fieldnames or ()
         if absent := [name for name in COLUMNS if name not in names]:
             raise InputError(f"{path}, line 1: no column {', '.join(absent)}", _HINT)
-        reader.fieldnames = names
         found: Boxes = {}
         for row in reader:
             item, values = _box(row, f"{path}, line {reader.line_num}")
             found.setdefault(item, []).append(values)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", _HINT) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is no table: {error}", _HINT) from error
+    except TextError as error:
+        raise InputError(f"{path} {error}", _HINT) from error
     if not found:
         raise InputError(f"{path} has no boxes", _HINT)
     return found, digest(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from typing import Any
 
@@ -11,6 +10,7 @@ from stages.errors import CrossdimError
 from stages.evaluate.compared_field import KnownField, changed
 from stages.evaluate.measure import changed_input
 from stages.store.shard import params_of
+from stages.store.summary import SUMMARY, read_summary
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import list_runs
 from stages.weights.cards import shipped
@@ -72,7 +72,7 @@ def _field_change(workspace: Workspace, artefact: Artefact, known: dict[KnownFie
     `known` keeps the answers: all that are compared with each other have one.
     """
     try:
-        summary = json.loads((artefact.folder / "summary.json").read_bytes())
+        summary = read_summary(artefact.folder / SUMMARY)
         on = KnownField.from_json(summary["field"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from stages.evaluate.tables import Table, to_csv
 from stages.stage import Stage, params_json
 from stages.store.commit import commit_bytes
 from stages.store.fingerprint import canonical_json, digest, item_fingerprint
+from stages.store.summary import SUMMARY, summary_bytes
 from stages.store.workspace import Artefact, Workspace, category_of
 from stages.train.run import Run
 from stages.viewpoints.categories import canonical
@@ -170,7 +170,7 @@ def measure(
 def keep(results: Artefact, summary: dict[str, Any], tables: tuple[Table, ...]) -> None:
     """Write summary.json, with the titles of the tables, and summary.csv beside the results."""
     summary = {**summary, "titles": {table.key: table.title for table in tables}}
-    commit_bytes(results.folder / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
+    commit_bytes(results.folder / SUMMARY, summary_bytes(summary))
     commit_bytes(results.folder / "summary.csv", to_csv(tables).encode())
 
 

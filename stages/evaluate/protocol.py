@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from stages.evaluate.measure import Report, Show, keep, measure, todo
 from stages.evaluate.reconstruction import STAGE, Params, validation_iou, wanted
 from stages.evaluate.summary import best_threshold, reconstruction_tables
 from stages.evaluate.tables import to_json
+from stages.store.summary import SUMMARY, read_summary
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import Run
 
@@ -72,9 +72,12 @@ def evaluate_reconstruction(
 
 
 def known_threshold(results: Artefact, params: Any) -> float | None:
-    """The threshold chosen before for the same weights and shapes, None if there is none."""
+    """The threshold chosen before for the same weights and shapes, None if there is none.
+
+    One that is not as it was written counts as none: it is chosen again.
+    """
     try:
-        summary = json.loads((results.folder / "summary.json").read_bytes())
+        summary = read_summary(results.folder / SUMMARY)
         same = (summary["weights"], summary["data"]) == (params.weights, params.data)
         return float(summary["threshold"]) if same else None
     except (OSError, ValueError, KeyError, TypeError):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stages.errors import UsageError
+from stages.errors import ItemError, UsageError
+from stages.store.guarded import Limits, Refused, call_each
 from stages.store.workspace import Workspace
 from stages.train.run import Run, Trained, load_model
 from stages.weights import cards
@@ -15,6 +18,7 @@ from stages.weights.cards import Camera, Card
 from stages.weights.framing import camera_of
 
 HALF = 0.5
+_CODES = Limits(jobs=1, seconds=60.0, memory_gib=1.0)  # what reading a file of codes may take
 SYSTEMS = (
     "pose-aware",
     "structure-generator",
@@ -124,20 +128,42 @@ def index_of(path: Path, width: int) -> tuple[tuple[str, ...], Any]:
 
     Raises UsageError for other files, and for codes of another length.
     """
+    hint = "make one: crossdim export codes codes.npz --split train"
+    found = call_each(_read_codes, [path], _CODES)[0]
+    if isinstance(found, Refused):
+        raise UsageError(f"{path} holds no codes: {found.reason}", hint)
+    ids, codes = found
+    if codes.shape[1] != width or len(ids) != len(codes) or not ids:
+        raise UsageError(f"{path} holds no codes of length {width}", hint)
+    return ids, codes
+
+
+def _read_codes(path: Path) -> tuple[tuple[str, ...], Any]:
+    """Ids and codes of a file, which may be of others: an archive may unpack to any size."""
     import numpy as np
 
-    hint = "make one: crossdim export codes codes.npz --split train"
     try:
         if path.suffix.lower() == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                ids, codes = file["shapes"], file["voxel_code"]
+            with np.load(path, allow_pickle=False) as archive:
+                ids, codes = archive["shapes"], archive["voxel_code"]
         else:
             import h5py
 
-            with h5py.File(path, "r") as file:
-                ids, codes = file["shapes"][()], file["voxel_code"][()]
-    except (OSError, KeyError, ValueError) as error:
-        raise UsageError(f"{path} holds no codes: {error}", hint) from error
-    if codes.ndim != 2 or codes.shape[1] != width or len(ids) != len(codes) or not len(ids):
-        raise UsageError(f"{path} holds no codes of length {width}", hint)
-    return tuple(bytes(one).decode() for one in ids), np.asarray(codes, np.float32)
+            with h5py.File(path, "r", locking=False) as file:
+                ids, codes = (_array(file, name) for name in ("shapes", "voxel_code"))
+        if ids.dtype.kind != "S" or codes.dtype.kind != "f" or codes.ndim != 2:
+            raise ItemError("its arrays are none of codes")
+        return tuple(bytes(one).decode() for one in ids), np.asarray(codes, np.float32)
+    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ItemError((str(error).splitlines() or ["it is damaged"])[0][:200]) from error
+
+
+def _array(file: Any, name: str) -> Any:
+    """A dataset of an HDF5 file, read; ItemError for what would be read from another file."""
+    import h5py
+
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        raise ItemError(f"{name} is a link")
+    if not isinstance(file[name], h5py.Dataset) or file[name].is_virtual or file[name].external:
+        raise ItemError(f"{name} is in another file, or no array")
+    return file[name][()]

@@ -21,6 +21,7 @@ from stages.predict.images import Seen
 from stages.predict.networks import SYSTEMS, Network
 from stages.predict.prediction import Prediction
 from stages.store.commit import commit_bytes, make_folder
+from stages.store.texts import TextError, read_json
 
 FORMAT = "crossdim-prediction"
 FORMAT_VERSION = 1
@@ -64,10 +65,10 @@ def _is_listed(path: Path) -> bool:
 def _known(record: Path) -> dict[str, str]:
     """The files that the JSON of a prediction lists, with their sha256; none if it is no such."""
     try:
-        facts = json.loads(record.read_bytes())
+        facts = read_json(record)
         files = facts["files"] if facts["format"] == FORMAT else {}
         return {str(name): str(digest) for name, digest in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, TextError, KeyError, TypeError, AttributeError):
         return {}
 
 

@@ -5,7 +5,6 @@ Reads manifests, records and summaries only. What cannot be read is said, and co
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,7 @@ from stages.evaluate.health import results_status
 from stages.shapes.splits import assign
 from stages.store.manifest import Entry
 from stages.store.shard import params_of
+from stages.store.summary import SUMMARY, read_summary
 from stages.store.workspace import Artefact, Workspace, category_of
 from stages.train.health import runs_status
 from stages.train.log import read_metrics
@@ -225,7 +225,7 @@ def _result_fact(workspace: Workspace, record: dict[str, Any]) -> ResultFact:
     tables: tuple[TableFact, ...] = ()
     note = ""
     try:
-        found = json.loads((artefact.folder / "summary.json").read_bytes())
+        found = read_summary(artefact.folder / SUMMARY)
         titles = found.get("titles", {})
         tables = tuple(
             table_fact(str(titles.get(key, key.replace("_", " "))), rows)

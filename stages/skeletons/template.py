@@ -25,11 +25,14 @@ import numpy as np
 
 from stages.errors import InputError
 from stages.store.fingerprint import canonical_json, digest, safe_name
+from stages.store.signed import read_signed, signed
+from stages.store.texts import TextError
 from stages.store.workspace import Workspace
 from stages.viewpoints.categories import canonical
 
 FORMAT = "crossdim/template"
 FORMAT_VERSION = 1
+_SIGNED_VERSION = 2  # of files that `crossdim skeletons fit` writes: the same, with a digest
 # Rows: canonical x, y, z of skeleton coordinates (x, y, z): x_canonical = TO_CANONICAL x_skeleton.
 TO_CANONICAL = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
 LEAST_FOCAL = 1.0  # pixels: below it a picture is no picture
@@ -98,8 +101,8 @@ class Template:
 
 
 def to_bytes(template: Template) -> bytes:
-    """The bytes of a template's file: JSON, a line for each keypoint of each base."""
-    made = template.to_json()
+    """The bytes of a template's file: JSON, a line for each keypoint of each base, its digest."""
+    made = template.to_json() | {"format_version": _SIGNED_VERSION}
     bases = made.pop("bases")
     rows = ",\n".join(
         "  [\n" + ",\n".join(f"   {json.dumps(point)}" for point in base) + "\n  ]"
@@ -107,7 +110,7 @@ def to_bytes(template: Template) -> bytes:
     )
     lines = [f" {json.dumps(k)}: {json.dumps(v)}" for k, v in made.items()]
     lines.append(f' "bases": [\n{rows}\n ]')
-    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+    return signed(("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
 
 def print_of(template: Template) -> str:
@@ -117,7 +120,8 @@ def print_of(template: Template) -> str:
 
 def parse(values: Mapping[str, Any]) -> Template:
     """The template of plain values; ValueError, saying what, for one that cannot be used."""
-    if values.get("format") != FORMAT or values.get("format_version") != FORMAT_VERSION:
+    versions = (FORMAT_VERSION, _SIGNED_VERSION)
+    if values.get("format") != FORMAT or values.get("format_version") not in versions:
         raise ValueError("it is of another format")
     names = tuple(str(name) for name in values["keypoints"])
     if not 3 <= len(names) <= _MOST or len(set(names)) < len(names):
@@ -196,14 +200,14 @@ def load(name: str, workspace: Workspace) -> Template:
 
 @lru_cache(maxsize=16)
 def _read(path: Path, stamp: int, size: int) -> Template:
-    hint = "mend it, or make it again: crossdim skeletons fit"
-    if size > _MOST_BYTES:
-        raise InputError(f"{path} is larger than any template", hint)
+    hint = "make it again: crossdim skeletons fit (by hand: version 1, without sha256)"
     try:
-        return parse(json.loads(path.read_bytes()))
+        return parse(read_signed(path, _SIGNED_VERSION, _MOST_BYTES))
+    except TextError as error:
+        raise InputError(f"{path} {error}", hint) from None
     except (ValueError, OverflowError) as error:
         raise InputError(f"{path} is no template: {error}", hint) from None
-    except (OSError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({type(error).__name__}: {error})", hint) from None
 
 

@@ -13,10 +13,13 @@ from stages.errors import InputError
 from stages.store.fingerprint import digest
 from stages.store.reader import ShardContent
 from stages.store.shard import SHARD_NAME, ShardKey
+from stages.store.texts import json_of, read_whole
 
 MANIFEST = "manifest.json"
 _MANIFEST_VERSION = 1
 _ID_LETTERS = 400
+_MOST_BYTES = 512 << 20  # of some three million items; what is larger is read from the shards
+_MOST_VALUES = 40_000_000
 _NOT_OURS = "do not use this file"
 
 
@@ -153,10 +156,8 @@ def read_manifest(path: Path) -> Index | None:
     That is no loss: everything is read from the shards again.
     """
     try:
-        if not path.is_file():  # reading a pipe or a device may never end
-            return None
-        raw = path.read_bytes()
-        data = json.loads(raw)
+        raw = read_whole(path, _MOST_BYTES)
+        data = json_of(raw, _MOST_VALUES)
         if data["digest"] != digest(raw.split(b"\n", 2)[2]) or (
             data["format_version"] != _MANIFEST_VERSION
         ):
@@ -171,7 +172,7 @@ def read_manifest(path: Path) -> Index | None:
         names = list(index.shards)
         for item, (fingerprint, shard, row, reason, labels) in data["items"].items():
             index.entries[check_id(item)] = Entry(fingerprint, names[shard], row, reason, labels)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return None
     return index
 

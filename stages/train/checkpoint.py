@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -31,11 +32,14 @@ from torch import Tensor, nn
 
 from stages.errors import CrossdimError, InputError
 from stages.store.commit import commit_bytes, make_folder, sweep
-from stages.store.fingerprint import canonical_json
+from stages.store.texts import TextError, read_json, read_whole
+from stages.train.records import is_whole_pointer, pointer_digest
 from stages.train.run import OWN_FILE, versions
 
 FORMAT = "crossdim-checkpoint"
 FORMAT_VERSION = 1
+# Of weights, or of the state of an optimiser: once as bytes, once as tensors they fill the memory.
+MOST_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 POINTERS = ("last", "best")
 _PLAIN = ("system", "params", "seed", "inputs", "step", "state", "metrics")
 OptimizerState = dict[int, dict[str, Any]]  # parameter number -> name -> tensor or number
@@ -106,7 +110,7 @@ def save(folder: Path, checkpoint: Checkpoint, pointers: Sequence[str]) -> None:
         "versions": versions(),
         "files": files,
     }
-    body["sha256"] = _sha256(canonical_json(body).encode())
+    body["sha256"] = pointer_digest(body)
     for pointer in pointers:
         commit_bytes(folder / f"{pointer}.json", (json.dumps(body, indent=1) + "\n").encode())
     _delete_unused(folder)
@@ -215,35 +219,26 @@ def _delete_unused(folder: Path) -> None:
 def _read_pointer(folder: Path, which: str) -> dict[str, Any]:
     path = folder / f"{which}.json"
     try:
-        pointer = json.loads(path.read_bytes())
+        pointer = read_json(path)
     except FileNotFoundError as error:
         raise InputError(
             f"there is no {which} checkpoint in {folder}", "train longer: run the training again"
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(path, "it is not JSON", which) from error
+    except TextError as error:
+        raise _damaged(path, f"it {error}", which) from error
+    except OSError as error:
+        raise _damaged(path, error.strerror or str(error), which) from error
     if not isinstance(pointer, dict) or pointer.get("format") != FORMAT:
         raise _damaged(path, "it is not a checkpoint", which)
     if pointer.get("format_version") != FORMAT_VERSION:
         raise InputError(f"{path} is of another program version", "train again with --fresh")
-    digest = pointer.pop("sha256", None)
     try:
-        intact = digest == _sha256(canonical_json(pointer).encode())
+        intact = pointer.get("sha256") == pointer_digest(pointer)
     except ValueError:  # NaN, which we never write
         intact = False
-    if not intact or not _is_whole(pointer):
+    if not intact or not is_whole_pointer(pointer):
         raise _damaged(path, "its content does not match its sha256", which)
     return pointer
-
-
-def _is_whole(pointer: Mapping[str, Any]) -> bool:
-    """Whether a pointer says all that is read of it, each of its kind."""
-    kinds = {"system": str, "params": dict, "seed": int, "inputs": str, "step": int}
-    kinds |= {"state": dict, "metrics": dict, "files": dict}
-    if not all(isinstance(pointer.get(key), kind) for key, kind in kinds.items()):
-        return False
-    files = [pointer["files"].get(kind) for kind in ("weights", "optimizer")]
-    return all(isinstance(one, dict) and {"file", "sha256"} <= one.keys() for one in files)
 
 
 def _read_file(
@@ -255,7 +250,9 @@ def _read_file(
     if not OWN_FILE.fullmatch(name):  # so it stays in the folder
         raise _damaged(folder / f"{which}.json", f"it names {name!r} as its {kind}", which)
     try:
-        data = path.read_bytes()
+        data = read_whole(path, MOST_BYTES)
+    except TextError as error:
+        raise _damaged(path, f"it {error}", which) from error
     except OSError as error:
         raise _damaged(path, error.strerror or str(error), which) from error
     if _sha256(data) != digest:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from stages.errors import CrossdimError
 from stages.store.fingerprint import canonical_json, digest
+from stages.store.texts import TextError, read_json
 from stages.store.workspace import Workspace
+from stages.train.records import pointer_digest
 from stages.train.run import OWN_FILE, Run, list_runs
 
 
@@ -36,33 +37,48 @@ def _status(workspace: Workspace, run: Run) -> dict[str, Any]:
 
 
 def verify_runs(workspace: Workspace) -> tuple[int, dict[str, str]]:
-    """How many checkpoint files were read again, and those whose sha256 is not the recorded one."""
+    """How many checkpoint files were read again, and what of runs is not as it was written."""
     files: dict[str, str] = {}
     problems: dict[str, str] = {}
     for run in list_runs(workspace.root):
+        label = f"runs/{run.system}/{run.name}"
+        try:
+            run.record()
+        except CrossdimError as error:
+            problems[f"{label}/run.json"] = str(error)
+        label += "/checkpoints"
         for pointer in sorted(run.checkpoints.glob("*.json")):
-            label = f"runs/{run.system}/{run.name}/checkpoints"
-            try:
-                wanted = _files(json.loads(pointer.read_bytes()))
-            except (OSError, ValueError, RecursionError):
-                problems[f"{label}/{pointer.name}"] = "it is no JSON"
-                continue
-            except (KeyError, TypeError, AttributeError):
-                problems[f"{label}/{pointer.name}"] = "it is no pointer to a checkpoint"
-                continue
+            wanted, why = _files(pointer)
+            if why:
+                problems[f"{label}/{pointer.name}"] = why
             for name, sha256 in wanted.items():
                 path = run.checkpoints / name
                 files[f"{label}/{name}"] = sha256
                 if not path.is_file():
                     problems[f"{label}/{name}"] = "it is missing"
-                elif hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+                elif _sha256(path) != sha256:
                     problems[f"{label}/{name}"] = "the bytes are not those that were written"
     return len(files), problems
 
 
-def _files(pointer: Mapping[str, Any]) -> dict[str, str]:
-    """The files of a pointer with their sha256; TypeError for names that are none of ours."""
-    files = {f["file"]: f["sha256"] for f in pointer["files"].values()}
-    if not all(OWN_FILE.fullmatch(name) for name in files):  # so they stay in the folder
-        raise TypeError
-    return files
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _files(path: Path) -> tuple[dict[str, str], str]:
+    """The files of a pointer with their sha256, and what is wrong with the pointer itself."""
+    try:
+        pointer = read_json(path)
+        files = {f["file"]: f["sha256"] for f in pointer["files"].values()}
+        if not all(OWN_FILE.fullmatch(name) for name in files):  # so they stay in the folder
+            return {}, "it is no pointer to a checkpoint"
+        if pointer["sha256"] != pointer_digest(pointer):
+            return files, "its content does not match its sha256"
+    except OSError as error:
+        return {}, f"it cannot be read: {error.strerror}"
+    except TextError as error:
+        return {}, f"it {error}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}, "it is no pointer to a checkpoint"
+    return files, ""

@@ -8,7 +8,6 @@ there is none.
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +15,11 @@ from typing import Any
 
 from stages.errors import CrossdimError, EnvironmentLacks, InputError
 from stages.store.commit import commit_bytes
+from stages.store.texts import TextError, read_whole, rows_of
 
 Row = Mapping[str, float]
+_MOST_BYTES = 256 << 20  # a million rows
+_MOST_VALUES = 16_000_000
 
 
 class Metrics:
@@ -78,12 +80,14 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 def _complete_rows(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
-    lines = path.read_text("utf-8", "replace").splitlines(keepends=True)
     try:
-        whole = list(csv.reader(line for line in lines if line.endswith("\n")))
-    except csv.Error as error:
-        raise InputError(f"{path} is damaged: {error}", "delete it; training goes on") from None
-    return [dict(zip(whole[0], row)) for row in whole[1:] if len(row) == len(whole[0])]
+        lines = read_whole(path, _MOST_BYTES).splitlines(keepends=True)
+        # a kill can tear the last line, a power cut leave zero bytes in place of it
+        whole = b"".join(line for line in lines if line.endswith(b"\n") and b"\0" not in line)
+        rows = rows_of(whole, _MOST_VALUES)
+        return [row for row in rows if None not in row and None not in row.values()]
+    except TextError as error:
+        raise InputError(f"{path} is damaged: it {error}", "delete it; training goes on") from None
 
 
 def _step_of(row: Mapping[str, str], path: Path) -> int:

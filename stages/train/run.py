@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import hashlib
 import importlib
 import importlib.metadata
 import json
@@ -28,6 +27,8 @@ from stages.errors import InputError, UsageError
 from stages.stage import params_from_json, params_json
 from stages.store.commit import commit_bytes, explained, make_folder
 from stages.store.fingerprint import safe_name
+from stages.store.texts import TextError, read_json
+from stages.train.records import is_whole_record, record_digest
 
 if TYPE_CHECKING:
     import torch
@@ -92,40 +93,40 @@ class Run:
         """run.json; InputError if it is missing or damaged."""
         path = self.folder / "run.json"
         try:
-            record = json.loads(path.read_bytes())
+            record = read_json(path)
         except FileNotFoundError as error:
             raise InputError(
                 f"no run {self.name} of {self.system}", f"run: crossdim train {self.system}"
             ) from error
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(
-                f"{path} is damaged: {error}", "train it again with --fresh"
-            ) from error
+        except (OSError, TextError) as error:
+            why = error.strerror if isinstance(error, OSError) else f"it {error}"
+            raise InputError(f"{path} is damaged: {why}", "train it again with --fresh") from error
         if not isinstance(record, dict) or record.get("format") != FORMAT:
             raise InputError(f"{path} is not the record of a run", "train it again with --fresh")
         if record.get("format_version") not in (1, FORMAT_VERSION):
             raise InputError(f"{path} is of another program", "train it again with --fresh")
-        if record.get("format_version") == FORMAT_VERSION and not _is_signed(record):
+        signed = record.get("format_version") == FORMAT_VERSION
+        if signed and record.get("sha256") != record_digest(record):
             raise InputError(
                 f"{path} is damaged: its content does not match its sha256",
                 "train it again with --fresh",
             )
         if record.get("system") != self.system:
             raise InputError(f"{path} is of another program", "train it again with --fresh")
-        if not _is_whole(record):
+        if not is_whole_record(record):
             raise InputError(f"{path} is damaged", "train it again with --fresh")
         return record
 
     def best(self) -> dict[str, Any]:
         """`sha256` of the weights and `step` of the best checkpoint; InputError without one."""
         try:
-            pointer = json.loads((self.checkpoints / "best.json").read_bytes())
+            pointer = read_json(self.checkpoints / "best.json")
             return {"sha256": pointer["files"]["weights"]["sha256"], "step": pointer["step"]}
         except FileNotFoundError:
             raise InputError(
                 f"run {self.name} has no best checkpoint yet", f"run: crossdim train {self.system}"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, TextError, KeyError, TypeError) as error:
             raise InputError(
                 f"the best checkpoint of {self.name} is damaged", "train again"
             ) from error
@@ -172,7 +173,7 @@ class Run:
 
     def _write(self, record: Mapping[str, Any]) -> None:
         record = dict(record) | {"format_version": FORMAT_VERSION, "updated": _now()}
-        text = json.dumps(record | {"sha256": _digest(record)}, indent=1) + "\n"
+        text = json.dumps(record | {"sha256": record_digest(record)}, indent=1) + "\n"
         commit_bytes(self.folder / "run.json", text.encode())
 
     def _description(self, params: Any, seed: int) -> dict[str, Any]:
@@ -221,25 +222,6 @@ class Run:
                 shutil.rmtree(folder)
         self.metrics.unlink(missing_ok=True)
         (self.folder / "run.json").unlink(missing_ok=True)
-
-
-def _is_whole(record: Mapping[str, Any]) -> bool:
-    """Whether all is there that commands read of a run.json, each of its kind."""
-    kinds = {"params": dict, "seed": int, "status": str, "created": str, "updated": str}
-    kinds |= {"preset": str, "argv": list, "data": dict}
-    if not all(isinstance(record.get(key), kind) for key, kind in kinds.items()):
-        return False
-    data = record["data"]
-    ids, names, variants = (data.get(key) for key in ("ids", "categories", "variants"))
-    return (
-        isinstance(ids, dict)
-        and all(isinstance(members, list) for members in ids.values())
-        and all(isinstance(one, str) for members in ids.values() for one in members)
-        and isinstance(names, list)
-        and all(isinstance(name, str) for name in names)
-        and isinstance(variants, dict)
-        and all(isinstance(one, str) for one in variants.values())
-    )
 
 
 def create_run(workspace: Path, system: str, name: str, about: About) -> Run:
@@ -324,12 +306,12 @@ def load_model(
     such a checkpoint, and for one that is damaged or of another system.
     """
     from stages.train import checkpoint
+    from stages.train.building import build_model
 
     record = run.record()
     system = system or load_system(record["system"])
     saved = checkpoint.load(run.checkpoints, which, system.NAME, with_optimizer=False)
-    params = params_from_json(system.Params, saved.params)
-    model = system.build(params)
+    params, model = build_model(system, saved.params, saved.weights, saved.origin)
     checkpoint.restore_model(model, saved)
     sha256 = run.best()["sha256"] if which == "best" else ""
     model = model.to(device).eval()
@@ -356,17 +338,6 @@ def versions() -> dict[str, str]:
     """The versions that a result may depend on."""
     packages = {name: importlib.metadata.version(name) for name in ("crossdim", "torch", "numpy")}
     return packages | {"python": platform.python_version()}
-
-
-def _digest(record: Mapping[str, Any]) -> str:
-    """sha256 of a record without its own."""
-    known = {key: value for key, value in record.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
-
-
-def _is_signed(record: Mapping[str, Any]) -> bool:
-    """Whether the record says what it said when it was written."""
-    return record.get("sha256") == _digest(record)
 
 
 def _now() -> str:

@@ -13,10 +13,10 @@ from typing import Any
 
 from stages.errors import InputError, UsageError
 from stages.store.fingerprint import safe_name
+from stages.store.texts import TextError, lines_of, read_whole
 
 Sources = dict[str, dict[str, Any]]
 
-_LIST_BYTES = 64 << 20
 _SYNSET = re.compile(r"n\d{8}(?=_)")
 # The folders of the fine-grained data sets, and what they show.
 FINEGRAINED = {"StanfordCars": "car", "CompCars": "car", "FGVC_Aircraft": "airplane"}
@@ -123,11 +123,13 @@ def _listed(path: Path) -> Iterator[str]:
     Those pictures are of the split, too: the class is not what the list is asked for.
     """
     try:
-        if path.is_file() and path.stat().st_size <= _LIST_BYTES:
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                yield from line.split()[:1]
+        if path.is_file():
+            for line in lines_of(read_whole(path)):
+                yield from line.split(maxsplit=1)[:1]
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", "check it") from None
+    except TextError as error:
+        raise InputError(f"{path} {error}", "mend the list of pictures") from None
 
 
 def _add(sources: Sources, group: str, file: Path, more: dict[str, Any]) -> None:

@@ -6,10 +6,7 @@ be read. None of them runs anything that a file says.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from stages.errors import ItemError
+from stages.store.texts import TextError, read_rows
 from stages.viewpoints.annotations import FLAGS, NAN, Annotation
 from stages.viewpoints.matfile import read_mat
+from stages.viewpoints.pickles import unpickled
 
 COLUMNS = ("category", "azimuth_deg", "elevation_deg", "inplane_deg", "distance")
 _REQUIRED = COLUMNS[:3]
@@ -89,12 +88,12 @@ def read_finegrained(path: Path, category: str, split: str = "") -> list[Annotat
     their projection looks along -z without mirroring x, which for symmetric objects is a picture
     seen from 90 degrees - azimuth, turned clockwise by theta: both are converted.
     """
-    found = _unpickled(path)
-    if not isinstance(found, dict):
+    found = unpickled(_bytes(path))
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise ItemError("it is no dictionary of annotations")
     annotations = []
-    for image, one in sorted(found.items(), key=lambda pair: str(pair[0])):
-        if not isinstance(image, str) or not isinstance(one, dict):
+    for image, one in sorted(found.items()):
+        if not isinstance(one, dict):
             raise ItemError("it is no dictionary of annotations")
         azimuth, elevation, theta, distance = (
             _float(one.get(name), f"{name} of {image}")
@@ -111,33 +110,8 @@ def _float(value: Any, what: str) -> float:
     try:
         return NAN if value is None or value == "" else float(value)
     except (TypeError, ValueError, OverflowError):
-        raise ItemError(f"{what} is no number: {str(value)[:40]!r}") from None
-
-
-class _Unpickler(pickle.Unpickler):
-    """Knows numbers, text, bytes and containers, and NumPy arrays of numbers; nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-            if name == "_reconstruct":
-                return np._core.multiarray._reconstruct  # type: ignore[attr-defined]
-            if name == "scalar":
-                return np._core.multiarray.scalar  # type: ignore[attr-defined]
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        if (module, name) == ("_codecs", "encode"):  # bytes, by Python 3 for Python 2
-            return lambda text, encoding="latin1": text.encode("latin1")
-        raise ItemError(f"it asks for {module}.{name}, which is no data")
-
-
-def _unpickled(path: Path) -> Any:
-    data = _bytes(path)
-    try:
-        return _Unpickler(io.BytesIO(data), encoding="latin1").load()
-    except (ItemError, MemoryError):
-        raise
-    except Exception as error:  # a damaged pickle may fail in any way
-        raise ItemError(f"it is no pickle of annotations ({type(error).__name__})") from None
+        shown = repr(value[:40]) if isinstance(value, str) else type(value).__name__
+        raise ItemError(f"{what} is no number: {shown}") from None
 
 
 def _bytes(path: Path) -> bytes:
@@ -153,17 +127,13 @@ def read_table(path: Path) -> list[Annotation]:
     this project's convention.
     """
     try:
-        text = _bytes(path).decode("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-        absent = [name for name in _REQUIRED if name not in reader.fieldnames]
+        reader = read_rows(path)
+        absent = [name for name in _REQUIRED if name not in (reader.fieldnames or ())]
         if absent:
             raise ItemError(f"line 1: no column {', '.join(absent)}")
         return [_table_row(row, reader.line_num) for row in reader]
-    except UnicodeDecodeError:
-        raise ItemError("it is not UTF-8 text") from None
-    except csv.Error as error:
-        raise ItemError(f"it is no table: {error}") from None
+    except TextError as error:
+        raise ItemError(f"it {error}") from None
 
 
 def _table_row(row: Mapping[str, Any], line: int) -> Annotation:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.errors import InputError, UsageError
+from stages.store.texts import TextError, read_json, read_whole
 
 if TYPE_CHECKING:
     import torch
@@ -64,11 +64,13 @@ def read_card(path: Path) -> Card:
     """The card in a JSON file; InputError unless it is one of ours."""
     hint = "pack the run again: crossdim export weights"
     try:
-        facts = json.loads(path.read_bytes())
+        facts = read_json(path)
     except FileNotFoundError as error:
         raise InputError(f"there is no card {path}", hint) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} is damaged: {error}", hint) from error
+    except TextError as error:
+        raise InputError(f"{path} {error}", hint) from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", hint) from error
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise InputError(f"{path} is no card of packed weights", hint)
     if facts.get("format_version") != FORMAT_VERSION or any(k not in facts for k in _KNOWN):
@@ -109,13 +111,12 @@ def load(card: Card, device: torch.device | None = None) -> Trained:
 
     Raises InputError for a file that is missing, damaged, or does not fit its card.
     """
-    from stages.stage import params_from_json
+    from stages.train.building import build_model
     from stages.train.run import Trained, load_system
 
-    system = load_system(card.system)
-    params = params_from_json(system.Params, card.facts["params"])
-    model = system.build(params)
-    restore(model, tensors(card), card)
+    system, stored = load_system(card.system), tensors(card)
+    params, model = build_model(system, card.facts["params"], stored, str(card.path))
+    restore(model, stored, card)
     return Trained(
         model=model.to(device).eval(),
         system=system,
@@ -133,9 +134,13 @@ def tensors(card: Card) -> dict[str, torch.Tensor]:
     import safetensors
     import safetensors.torch
 
+    from stages.train.checkpoint import MOST_BYTES
+
     hint = "install crossdim again, or pack the run again: crossdim export weights"
     try:
-        data = card.weights.read_bytes()
+        data = read_whole(card.weights, MOST_BYTES)
+    except TextError as error:
+        raise InputError(f"{card.weights} {error}", hint) from error
     except OSError as error:
         raise InputError(f"{card.weights} cannot be read: {error.strerror}", hint) from error
     if hashlib.sha256(data).hexdigest() != card.facts["sha256"]:

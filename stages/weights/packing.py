@@ -20,6 +20,8 @@ import torch
 
 from stages.errors import CrossdimError, InputError
 from stages.stage import params_json
+from stages.store.summary import read_summary
+from stages.store.texts import TextError
 from stages.store.workspace import Workspace
 from stages.train.run import Run, Trained, load_model
 from stages.weights.cards import FORMAT, FORMAT_VERSION, GALLERY, MAX_BYTES
@@ -165,13 +167,19 @@ def _licence(sources: Sequence[Mapping[str, Any]]) -> str:
 
 
 def measured(workspace: Workspace, run: Run) -> list[dict[str, Any]]:
-    """The summaries of every evaluation of a run with the weights that it has now."""
+    """The summaries of every evaluation of a run with the weights that it has now.
+
+    Raises InputError for one that is not as it was written: numbers of it are packed, or used.
+    """
     weights = run.best()["sha256"]
     found = []
     for path in sorted((workspace.root / "results").glob("*/*/summary.json")):
         try:
-            summary = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+            summary = read_summary(path)
+        except TextError as error:
+            again = f"evaluate that run again: crossdim eval {path.parent.parent.name}"
+            raise InputError(f"{path} {error}", again) from error
+        except OSError:
             continue
         if summary.get("weights") == weights and summary.get("run") == run.name:
             found.append({"protocol": path.parent.parent.name, **summary})

@@ -18,13 +18,16 @@ from stages.store.shard import shard_name
 from stages.store.workspace import Workspace
 from stages.train import checkpoint
 from stages.train.health import runs_status, verify_runs
+from stages.train.records import pointer_digest
 from stages.train.run import list_runs
 from stages.viewpoints import fitted
+from stages.viewpoints.readers import read_finegrained
 from tests.shapes import layouts
 from tests.shapes.import_models import PICTURE, Glb, png, read_mesh, write
 from tests.store.cache import make, shards
 from tests.train import toy
 from tests.train.test_checkpoint import content
+from tests.viewpoints import trees
 
 
 def test_an_image_in_a_scene_whose_pixels_end_early(tmp_path: Path) -> None:
@@ -65,6 +68,29 @@ def test_numbers_of_vertices_that_are_too_few_or_many(
         assert len(read_mesh(path, 16)[0].faces) == 12
 
 
+def test_a_text_that_stands_for_an_image_in_a_scene(tmp_path: Path) -> None:
+    """`--target scene --case 9000992`: trimesh keeps what is no texture as it is."""
+    file = Glb(nodes=[{"mesh": 0}])
+    file.header["materials"] = [{"pbrMetallicRoughness": {"baseColorTexture": "x"}}]
+    rows: dict[str, Any] = {"TEXCOORD_0": np.zeros((8, 2)), "material": 0}
+    file.header["meshes"] = [{"primitives": [file.box(**rows)]}]
+    with pytest.raises(ItemError, match="texture in the file is no image"):
+        read_mesh(write(tmp_path / "a.glb", file.glb()), 512)
+
+
+def test_a_pickle_that_ended_numpy(tmp_path: Path) -> None:
+    """`--target view-pickle --case 9000168`: what a type is told of itself lacks two values."""
+    trees.finegrained(tmp_path)
+    path = tmp_path / "Anno3D/StanfordCars/test_anno.pkl"
+    honest = path.read_bytes()
+    assert read_finegrained(path, "car")[0].viewpoint[3] == 2.5
+    damaged = honest.replace(b"NNNI-1", b"NI-1")
+    assert damaged != honest
+    path.write_bytes(damaged)
+    with pytest.raises(ItemError, match="array of structures"):
+        read_finegrained(path, "car")
+
+
 def test_a_member_of_an_archive_without_a_name(tmp_path: Path) -> None:
     model = layouts.obj(layouts.posed("+y", "+z"))
     piece = {"name": "Chair", "category": "x", "model": "/a.obj"}
@@ -101,8 +127,7 @@ def test_a_pointer_that_names_no_files(tmp_path: Path, files: Any) -> None:
     path = run.checkpoints / "last.json"
     pointer = json.loads(path.read_bytes())
     pointer["files"] = files
-    pointer.pop("sha256")
-    pointer["sha256"] = checkpoint._sha256(checkpoint.canonical_json(pointer).encode())
+    pointer["sha256"] = pointer_digest(pointer)
     path.write_text(json.dumps(pointer))
     with pytest.raises(InputError, match=r"last\.json"):
         checkpoint.load(run.checkpoints, "last", "toy")

@@ -80,3 +80,28 @@ print("saved", flush=True)
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=60)[0] == "saved\n"
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_has_ended_but_does_not_go_is_ended(number: signal.Signals) -> None:
+    """All is said and done, but a thread keeps the process: the exit code is that of the end."""
+    body = """
+import threading
+signals.GRACE_SECONDS = 0.1
+try:
+    print("ready", flush=True)
+    time.sleep(60)
+except BaseException:
+    pass
+threading.Thread(target=time.sleep, args=(60,)).start()
+signals.leave_with(7)
+sys.exit(7)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PRELUDE + body], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == 7

@@ -38,14 +38,15 @@ def test_hostile_boxes(tmp_path):
         assert "line 2" in str(caught.value)
     for data, said in [
         (b"id,view\n", "no column x0"),
-        (b"\xff\xfe\x00", "no table"),
+        (b"\xff\xfe\x00", "zero byte"),
+        (b"\xff\xfe", "not UTF-8"),
         (b'"' * 7, "no table"),
         (",".join(COLUMNS).encode(), "no boxes"),
     ]:
         path.write_bytes(data)
         with pytest.raises(InputError, match=said):
             read_boxes(path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no regular file"):
         read_boxes(tmp_path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from stages.evaluate.posed import choose_photos, choose_views
 from stages.evaluate.relpose import SPEC, across, within
 from stages.evaluate.relpose_protocol import evaluate_relpose
 from stages.shapes.spec import labels
+from stages.store.summary import read_summary
 from stages.store.workspace import Artefact, Workspace
 from stages.train.run import Run
 from tests.evaluate.conftest import Answering
@@ -54,7 +54,7 @@ def test_turned_embeddings_are_brought_together(world: World, answering: Answeri
     table = report.summary["tables"]["instance"]
     assert table["refined: acc@15"] == {"airplane": 1.0, "chair": 1.0}
     assert table["chance: median error"]["chair"] > 45
-    kept = json.loads((report.results.folder / "summary.json").read_text())
+    kept = read_summary(report.results.folder / "summary.json")
     assert set(kept.pop("titles")) == set(BASES)
     assert kept == report.summary
 

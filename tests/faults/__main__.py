@@ -1,6 +1,7 @@
 """`python -m tests.faults` prints one line to keep of all faults; the exit code is 1 for a finding.
 
-`--json` prints what the sweep over the steps of commits found, and no more is done.
+`--json` prints what the sweep over the steps of commits found, and no more is done. `--full` sends
+signals at every phase of every command instead (`tests.faults.signals`), a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -75,6 +76,19 @@ def killed() -> tuple[str, bool]:
     return text, not (report.damaged or report.failed_resumes or report.misbehaved)
 
 
+def signalled() -> tuple[str, bool]:
+    """Signals at every phase of every command that fills an artefact, and while it is imported."""
+    from tests.faults import signals
+
+    with tempfile.TemporaryDirectory() as name:
+        workspaces = signals.Workspaces(Path(name))
+        found = [workspaces.finding(case) for case in signals.all_cases()]
+        found += [workspaces.start_finding(*start) for start in signals.all_starts()]
+    wrong = [one for one in found if one]
+    print("\n".join(wrong), file=sys.stderr)
+    return f"signals {len(found)}: findings {len(wrong)}", not wrong
+
+
 def sweep_kills(report: Report) -> int:
     """How many of the faults that were met were kills, torn writes or power cuts."""
     return sum(n for mode, n in report.modes.items() if mode in DEADLY)
@@ -86,7 +100,8 @@ def main() -> int:
         report = sweep()
         print(json.dumps(dataclasses.asdict(report)))
         return int(bool(report.damaged or report.failed_resumes or report.misbehaved))
-    parts = [killed(), flipped(), hostile(), poisoned()]
+    whole = "--full" in sys.argv
+    parts = [signalled()] if whole else [killed(), flipped(), hostile(), poisoned()]
     print(" | ".join(text for text, _ in parts))
     return int(not all(right for _, right in parts))
 

@@ -41,7 +41,7 @@ class Setup:
 
     at: str = ""  # `module:function`: `delay` seconds after the begin of its n-th call
     call: int = 1  # (this is n)
-    delay: float = 0.03
+    delay: float = 0.03  # below zero: before that call begins
     number: int = signal.SIGINT  # the process sends this signal
     group: bool = False  # to all of its group, as a terminal does, or to itself alone
     cold: Path | None = None  # an empty folder for what numba compiles
@@ -152,9 +152,12 @@ def _signal_at(setup: Setup, pipe: Any) -> None:
         nonlocal count
         count += 1
         if count == setup.call:
-            timer = threading.Timer(setup.delay, send)
-            timer.daemon = True
-            timer.start()
+            if setup.delay < 0:
+                send()
+            else:
+                timer = threading.Timer(setup.delay, send)
+                timer.daemon = True
+                timer.start()
         return function(*args, **kwargs)
 
     setattr(owner, last, called)

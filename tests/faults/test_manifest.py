@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from stages.store.index import load_index, verify
 from stages.store.manifest import MANIFEST, read_manifest
@@ -23,7 +22,7 @@ def damaged(data: bytes) -> Iterator[bytes]:
         yield data[: len(data) * number // LENGTHS]
 
 
-def test_whatever_a_manifest_says(tmp_path: Path, record_testsuite_property: Any) -> None:
+def test_whatever_a_manifest_says(tmp_path: Path) -> None:
     artefact = make(tmp_path, ["toy/a", "toy/b", "toy/refuse"])
     path = artefact.folder / MANIFEST
     data, entries = path.read_bytes(), load_index(artefact.folder).entries
@@ -34,7 +33,5 @@ def test_whatever_a_manifest_says(tmp_path: Path, record_testsuite_property: Any
         unnoticed += read_manifest(path) is not None  # what means the same to JSON: white space
     path.write_bytes(data[:-9])
     assert MANIFEST in verify(artefact.folder)
-    record_testsuite_property("figure flips", FLIPS + LENGTHS)
-    record_testsuite_property("figure silent", silent)
     assert silent == 0
     assert unnoticed < FLIPS / 20

@@ -152,7 +152,7 @@ def test_lists_of_other_layouts(tmp_path: Path) -> None:
         ({"a.csv": "id,split\n1b,dev\n"}, "split 'dev' is unknown"),
         ({"a.csv": "name,split\n1b,dev\n"}, "no columns id and split"),
         ({"a.csv": 'id,split\n"1b,train\n'}, "line 2"),
-        ({"test.txt": b"\xff\xfe1b"}, "cannot be read"),
+        ({"test.txt": b"\xff\xfe1b"}, "not UTF-8"),
         ({"train.txt": "../../03001627/x\n/\n\\\n"}, "lists none"),
     ],
 )

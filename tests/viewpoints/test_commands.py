@@ -68,7 +68,8 @@ def test_fitting_twice_gives_the_same_bytes(crossdim: Any, photos: Path, tmp_pat
         assert code == 0
         paths.append(Path(json.loads(out)["path"]).read_bytes())
     assert paths[0] == paths[1]
-    assert paths[0] == paths[2].replace(b'"name": "b"', b'"name": "a"')
+    one, other = (data.split(b"\n", 2)[2] for data in paths[1:])  # without their digests
+    assert one == other.replace(b'"name": "b"', b'"name": "a"')
 
 
 def test_options_reach_the_table(crossdim: Any, photos: Path) -> None:

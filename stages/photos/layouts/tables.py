@@ -8,8 +8,7 @@ from typing import Any
 
 from stages.errors import InputError
 from stages.photos.annotated import MAX_COORDINATE
-
-MAX_BYTES = 512 << 20
+from stages.store.texts import TextError, lines_of, read_whole
 
 
 def coordinate(word: str) -> float:
@@ -26,16 +25,13 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises InputError when the file is missing, too large to be a list, or no UTF-8 text.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path} is larger than any list", "check it")
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line := line.strip():
-                    yield number, line
+        for number, line in enumerate(lines_of(read_whole(path)), 1):
+            if line := line.strip():
+                yield number, line
     except FileNotFoundError:
         raise InputError(f"{path} is missing", "check --format and the folder") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error.reason})", "check it") from None
+    except TextError as error:
+        raise InputError(f"{path} {error}", "check it") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", "check it") from None
 

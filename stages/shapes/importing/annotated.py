@@ -10,7 +10,6 @@ no keypoints.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,10 +24,10 @@ from stages.shapes.importing.listing import (
     meshes,
     require,
 )
+from stages.store.texts import TextError, read_json
 
 TABLE = "keypoints3d.json"
 UP, FRONT = "+z", "-y"
-_MOST_BYTES = 64 << 20
 _NAME_BYTES = 32  # of a keypoint
 
 
@@ -49,15 +48,15 @@ def list_annotated(origin: Mapping[str, Any]) -> Sources:
 
 def _table(path: Path) -> dict[str, dict[str, list[float]]]:
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path} is larger than any table of keypoints", "check it")
-        found = json.loads(path.read_bytes())
+        found = read_json(path)
         return {str(model): _points(path, str(model), one) for model, one in found.items()}
     except FileNotFoundError:
         raise InputError(f"{path} is missing", "name the folder that holds it") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}", "check it") from None
-    except (ValueError, AttributeError, RecursionError) as error:
+    except TextError as error:
+        raise InputError(f"{path} {error}", "mend it") from None
+    except (ValueError, AttributeError) as error:
         raise InputError(f"{path} is no table of keypoints ({error})", "mend it") from None
 
 

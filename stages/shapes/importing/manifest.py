@@ -7,7 +7,6 @@ table), `up` and `front` (the axes of the file, such as +z and -y); and, where k
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from stages.geometry.frames import canonical_rotation
 from stages.shapes.spec import SPEC
 from stages.shapes.splits import SPLITS
 from stages.store.fingerprint import safe_name
+from stages.store.texts import TextError, read_rows
 
 _FAMILY_BYTES = np.dtype(SPEC["family"].dtype).itemsize
 REQUIRED = ("id", "category", "file", "up", "front")
@@ -77,31 +77,23 @@ def _table(path: Path) -> Path:
 def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of the table with the number of their (last) line."""
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            header = [name.strip() for name in reader.fieldnames or ()]
-            reader.fieldnames = header
-            absent = [name for name in REQUIRED if name not in header]
-            if absent:
+        reader = read_rows(table)
+        header = reader.fieldnames or ()
+        absent = [name for name in REQUIRED if name not in header]
+        if absent:
+            raise InputError(
+                f"{table.name}, line 1: no column {', '.join(absent)}",
+                f"name the columns in the first line, with commas: {','.join(REQUIRED)}",
+            )
+        for row in reader:
+            if None in row or None in row.values():
                 raise InputError(
-                    f"{table.name}, line 1: no column {', '.join(absent)}",
-                    f"name the columns in the first line, with commas: {','.join(REQUIRED)}",
+                    f"{table.name}, line {reader.line_num}: not {len(header)} columns",
+                    "put a value that holds a comma into double quotes",
                 )
-            for row in reader:
-                if None in row or None in row.values():
-                    raise InputError(
-                        f"{table.name}, line {reader.line_num}: not {len(header)} columns",
-                        "put a value that holds a comma into double quotes",
-                    )
-                yield reader.line_num, {k: v.strip() for k, v in row.items()}
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{table} is not UTF-8 text ({error.reason})", "save it as UTF-8"
-        ) from None
-    except csv.Error as error:
-        raise InputError(
-            f"{table.name}, line {reader.reader.line_num}: {error}", "mend the line"
-        ) from None
+            yield reader.line_num, {k: v.strip() for k, v in row.items()}
+    except TextError as error:
+        raise InputError(f"{table} {error}", "save it as a CSV in UTF-8") from None
     except OSError as error:
         raise InputError(f"{table} cannot be read: {error.strerror}", "check it") from None
 

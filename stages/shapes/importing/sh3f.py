@@ -27,6 +27,7 @@ from stages.store.fingerprint import digest, is_safe_name
 UP, FRONT = "+y", "+z"
 CATALOGUE = "PluginFurnitureCatalog.properties"
 _MOST_TEXT = 16 << 20  # bytes of a catalogue
+_MOST_LINES, _MOST_ENTRY = 1_000_000, 1 << 16
 _SLUG = 80  # characters of an id before what tells two of them apart
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.)|$)", re.DOTALL)
@@ -128,16 +129,22 @@ def parse_properties(text: str) -> dict[str, str]:
 
     Comments begin with # or !; a value follows =, : or white space; a line that ends in a single
     back slash goes on in the next; \uXXXX, \t, \n, \r and \f are characters. The last one of
-    equal keys counts.
+    equal keys counts. Raises ItemError for more lines, or longer entries, than a catalogue has.
     """
+    if text.count("\n") + text.count("\r") > _MOST_LINES:
+        raise ItemError(f"its catalogue has more than {_MOST_LINES} lines")
     values: dict[str, str] = {}
     begun: list[str] = []  # of a value that goes on over several lines
+    length = 0  # of all of them
     for line in re.split(r"\r\n|\r|\n", text):
         line = line.lstrip(" \t\f")
         if not begun and (not line or line[0] in "#!"):
             continue
         goes_on = (len(line) - len(line.rstrip("\\"))) % 2
         begun.append(line[:-1] if goes_on else line)
+        length = length + len(line) if len(begun) > 1 else len(line)
+        if length > _MOST_ENTRY:  # the patterns keep a hundred bytes for each letter
+            raise ItemError(f"an entry of its catalogue has more than {_MOST_ENTRY} letters")
         if goes_on:
             continue
         if found := _KEY.fullmatch("".join(begun)):

@@ -13,7 +13,6 @@ of the data set's taxonomy.json, else the names of the folders. `all.csv`, the s
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
@@ -34,13 +33,13 @@ from stages.shapes.importing.listing import (
     require,
 )
 from stages.shapes.splits import SPLITS
+from stages.store.texts import TextError, read_json, read_rows
 
 # release -> where the mesh lies in a model's folder, without suffix; up, front
 RELEASES = {
     "v2": ("models/model_normalized", "+y", "-z"),
     "v1": ("model", "+y", "+x"),
 }
-_TAXONOMY_BYTES = 64 << 20
 
 
 def list_shapenet(origin: Mapping[str, Any]) -> Sources:
@@ -96,12 +95,12 @@ def _names(root: Path) -> dict[str, str]:
     path = root / "taxonomy.json"
     if path.is_file():
         try:
-            with path.open("rb") as file:
-                taxonomy = json.loads(file.read(_TAXONOMY_BYTES))
-            for node in taxonomy:
+            for node in read_json(path):
                 first = str(node["name"]).split(",")[0]
                 names[str(node["synsetId"])] = re.sub(r"[^a-z0-9]+", "_", first.strip().lower())
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except TextError as error:
+            raise InputError(f"{path} {error}", "mend it, or remove it") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"{path} is damaged ({type(error).__name__})",
                 "mend it, or remove it: it only names categories",
@@ -116,17 +115,18 @@ def _official_splits(root: Path) -> dict[tuple[str, str], str]:
         return {}
     splits = {}
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            for row in reader:
-                split = row["split"]
-                if split not in SPLITS:
-                    raise InputError(
-                        f"{path}, line {reader.line_num}: split {split!r} is unknown",
-                        f"use {', '.join(SPLITS)}",
-                    )
-                splits[row["synsetId"], row["modelId"]] = split
-    except (OSError, KeyError, csv.Error, UnicodeDecodeError) as error:
+        reader = read_rows(path)
+        for row in reader:
+            split = row["split"]
+            if split not in SPLITS:
+                raise InputError(
+                    f"{path}, line {reader.line_num}: split {split!r} is unknown",
+                    f"use {', '.join(SPLITS)}",
+                )
+            splits[row["synsetId"], row["modelId"]] = split
+    except TextError as error:
+        raise InputError(f"{path} {error}", "mend it, or remove it") from None
+    except (OSError, KeyError) as error:
         raise InputError(
             f"{path} is damaged ({error})", "mend it, or remove it: it only gives the split"
         ) from None

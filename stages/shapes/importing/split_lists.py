@@ -14,8 +14,6 @@ is left aside. Models that no list names are left out: they are part of none of 
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,8 +24,8 @@ from stages.errors import InputError
 from stages.shapes.importing.files import SUFFIXES
 from stages.shapes.importing.listing import Sources, entries
 from stages.shapes.splits import SPLITS, assign
+from stages.store.texts import TextError, lines_of, read_whole, rows_of
 
-_MOST_BYTES = 64 << 20
 _SUFFIXES = (".txt", ".lst", ".list", ".csv", ".file", "")
 _NAME = re.compile(
     r"(?:(.*)[^a-z])?(train|validation|valid|val|test)(?:[_-]?(?:ids|models|list|split))?",
@@ -142,28 +140,25 @@ def _is_list(path: Path) -> bool:
 
 
 def _file_entries(path: Path, folder: str) -> Iterator[_Entry]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error})", "give a list as text") from None
-    if len(data) > _MOST_BYTES:
-        raise InputError(f"{path} is larger than any list of ids", "give one id a line")
-    kinds: dict[str, Callable[[str, Path], Iterator[tuple[str, str, str]]]] = {
+    kinds: dict[str, Callable[[bytes, Path], Iterator[tuple[str, str, str]]]] = {
         ".csv": _csv_rows,
         ".file": _torch_rows,
     }
-    for category, name, split in kinds.get(path.suffix, _text_rows)(text, path):
-        split = _CANONICAL.get(split, split)
-        if split not in SPLITS:
-            raise InputError(f"{path}: split {split!r} is unknown", f"use {', '.join(SPLITS)}")
-        named = _NAME.fullmatch(path.stem)
-        prefix = (named[1] or "") if named else path.stem
-        yield _Entry(name, split, (category, prefix, folder), path.name)
+    named = _NAME.fullmatch(path.stem)
+    prefix = (named[1] or "") if named else path.stem
+    try:
+        for category, name, split in kinds.get(path.suffix, _text_rows)(read_whole(path), path):
+            split = _CANONICAL.get(split, split)
+            if split not in SPLITS:
+                raise InputError(f"{path}: split {split!r} is unknown", f"use {', '.join(SPLITS)}")
+            yield _Entry(name, split, (category, prefix, folder), path.name)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", "check it") from None
+    except TextError as error:
+        raise InputError(f"{path} {error}", "give one id a line, as text") from None
 
 
-def _text_rows(text: str, path: Path) -> Iterator[tuple[str, str, str]]:
+def _text_rows(data: bytes, path: Path) -> Iterator[tuple[str, str, str]]:
     """(category, id, split) of each line."""
     named = _NAME.fullmatch(path.stem)
     if named is None:
@@ -171,37 +166,33 @@ def _text_rows(text: str, path: Path) -> Iterator[tuple[str, str, str]]:
             f"{path}: its name does not say which split it lists",
             "call it train.txt, val.txt or test.txt, or give a CSV with the columns id,split",
         )
-    for line in text.splitlines():
+    for line in lines_of(data):
         if name := line.strip():
             yield "", name, named[2].lower()
 
 
-def _csv_rows(text: str, path: Path) -> Iterator[tuple[str, str, str]]:
-    reader = csv.DictReader(io.StringIO(text), strict=True)
+def _csv_rows(data: bytes, path: Path) -> Iterator[tuple[str, str, str]]:
+    reader = rows_of(data)
     columns = reader.fieldnames or ()
     key = next((name for name in ("modelId", "id") if name in columns), None)
     if key is None or "split" not in columns:
         raise InputError(f"{path}: no columns id and split", "name them in the first line")
-    try:
-        for row in reader:
-            if row["split"] and row[key]:
-                yield row.get("synsetId") or row.get("category") or "", row[key], row["split"]
-    except csv.Error as error:
-        where = f"{path}, line {reader.reader.line_num}"
-        raise InputError(f"{where}: {error}", "mend the line") from None
+    for row in reader:
+        if row["split"] and row[key]:
+            yield row.get("synsetId") or row.get("category") or "", row[key], row["split"]
 
 
 # Types of objects in torch's ASCII files.
 _NUMBER, _STRING, _TABLE = "1", "2", "3"
 
 
-def _torch_rows(text: str, path: Path) -> Iterator[tuple[str, str, str]]:
+def _torch_rows(data: bytes, path: Path) -> Iterator[tuple[str, str, str]]:
     """The rows of a table {train = {id, ...}, val = ..., test = ...}, as torch.DiskFile writes it.
 
     Every object begins with its type. A number is a line, a string its length and its text, a
     table its number among the objects, its size, and that many keys and values.
     """
-    lines = iter(text.splitlines())
+    lines = lines_of(data)
 
     def read(depth: int = 0) -> Any:
         kind = next(lines)
@@ -220,6 +211,8 @@ def _torch_rows(text: str, path: Path) -> Iterator[tuple[str, str, str]]:
     try:
         table = read()
         rows = [("", str(name), split) for split, ids in table.items() for name in ids.values()]
+    except TextError:
+        raise
     except (ValueError, StopIteration, RuntimeError, AttributeError, TypeError):
         raise InputError(
             f"{path} is no table of splits as torch writes it",

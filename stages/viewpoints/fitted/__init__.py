@@ -19,15 +19,16 @@ import numpy as np
 
 from stages.errors import InputError
 from stages.store.fingerprint import safe_name
+from stages.store.signed import read_signed, signed
+from stages.store.texts import TextError
 from stages.store.workspace import Workspace
 from stages.viewpoints.categories import canonical
 from stages.viewpoints.density import Density, Outliers, wrap_signed
 
 FORMAT = "crossdim/viewpoints"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no sha256
 DEFAULT = "pascal3d"  # comes with the package
 COLUMNS = ("azimuth_deg", "elevation_deg", "inplane_deg", "distance")
-_MOST_BYTES = 256 << 20
 _SHIPPED = Path(str(resources.files(__name__)))
 
 
@@ -99,15 +100,15 @@ def load(name: str, workspace: Workspace) -> dict[str, Any]:
 @lru_cache(maxsize=8)
 def _read(path: Path, stamp: int, size: int) -> dict[str, Any]:
     hint = "make it again: crossdim viewpoints fit"
-    if size > _MOST_BYTES:
-        raise InputError(f"{path} is larger than any set of viewpoints", hint)
     try:
-        found = json.loads(path.read_bytes())
-        if found["format"] != FORMAT or found["format_version"] != FORMAT_VERSION:
+        found = read_signed(path, FORMAT_VERSION)
+        if found["format"] != FORMAT or found["format_version"] not in (1, FORMAT_VERSION):
             raise InputError(f"{path} is of another version of crossdim", hint)
         for one in found["categories"].values():
             _check(one)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except TextError as error:
+        raise InputError(f"{path} {error}", hint) from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{path} is damaged ({type(error).__name__})", hint) from None
     return found
 
@@ -144,7 +145,7 @@ def set_of(
 
 
 def to_bytes(made: Mapping[str, Any]) -> bytes:
-    """The bytes of a set: JSON, a line for each value of a table."""
+    """The bytes of a set: JSON, a line for each value of a table, and its digest."""
     head = {k: v for k, v in made.items() if k != "categories"}
     lines = [f" {json.dumps(k)}: {json.dumps(v)}," for k, v in head.items()]
     tables = []
@@ -154,7 +155,7 @@ def to_bytes(made: Mapping[str, Any]) -> bytes:
         )
         tables.append(f"  {json.dumps(category)}: {{\n{inner}\n  }}")
     body = "{\n" + "\n".join(lines) + '\n "categories": {\n' + ",\n".join(tables) + "\n }\n}\n"
-    return body.encode()
+    return signed(body.encode())
 
 
 def summary(one: Mapping[str, Any]) -> dict[str, Any]:
