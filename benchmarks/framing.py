@@ -36,6 +36,7 @@ from stages.weights.cards import find_card
 VIEWS = 4  # of each shape
 SHIFTS = ((1, 0), (2, 0), (0, 1), (0, 2), (0, -1), (0, -2))  # right, down; 64ths of the picture
 SCALES = (0.9, 1.1)
+COVERED = 128  # of 255, from which a pixel counts as the object's
 SHIPPED = ("pose-aware", "pose-regression")
 OUTPUT = Path(__file__).with_suffix(".csv")
 
@@ -60,6 +61,13 @@ def framings(network: Network, rgb: np.ndarray, mask: np.ndarray, folder: Path) 
         return resample(Image.fromarray(rgb), affine, size, size, 255)
 
     centre = np.full(2, side / 2)
+    rows, columns = np.nonzero(mask >= COVERED)
+    low = np.array([columns.min(), rows.min()])
+    high = np.array([columns.max(), rows.max()])
+    middle = (low + high + 1) / 2 - np.array([0, side * camera.down])
+    found["placed as cut out, its own size"] = seen(middle, side / 2)
+    half = (high - low + 1).max() / camera.fill / 2
+    found["as large as cut out, its own place"] = seen(centre, half)
     for shift in SHIFTS:
         name = f"moved by {shift[0]}, {shift[1]}"
         found[name] = seen(centre - np.array(shift) * side / 64, side / 2)
