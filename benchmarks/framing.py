@@ -2,9 +2,11 @@
 
 The shipped weights are shown the views of the test shapes whole, as they are rendered; cut out by
 their mask as `crossdim predict` does it; and whole, but moved by pixels or scaled. Writes
-benchmarks/framing.csv.
+benchmarks/framing.csv. A run of the workspace, and other shapes than those of the test, are for
+choosing; nothing is written of them.
 
     python -m benchmarks.framing WORKSPACE [--category airplane] [--views compare]
+    python -m benchmarks.framing WORKSPACE --split val --run pose-aware/airplane-cutout
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +27,17 @@ from stages.evaluate.said import fitted
 from stages.geometry.rotations import geodesic
 from stages.photos.placing import affine_to, resample
 from stages.predict.images import Look, look
-from stages.predict.networks import Network, of_card
+from stages.predict.networks import Network, of_card, of_run
 from stages.shapes.splits import assign
-from stages.store.workspace import Workspace, select_categories
+from stages.store.workspace import Artefact, Workspace, select_categories
+from stages.train.run import find_run
 from stages.weights.cards import find_card
 
 VIEWS = 4  # of each shape
 SHIFTS = ((1, 0), (2, 0), (0, 1), (0, 2), (0, -1), (0, -2))  # right, down; 64ths of the picture
 SCALES = (0.9, 1.1)
+COVERED = 128  # of 255, from which a pixel counts as the object's
+SHIPPED = ("pose-aware", "pose-regression")
 OUTPUT = Path(__file__).with_suffix(".csv")
 
 
@@ -55,6 +61,13 @@ def framings(network: Network, rgb: np.ndarray, mask: np.ndarray, folder: Path) 
         return resample(Image.fromarray(rgb), affine, size, size, 255)
 
     centre = np.full(2, side / 2)
+    rows, columns = np.nonzero(mask >= COVERED)
+    low = np.array([columns.min(), rows.min()])
+    high = np.array([columns.max(), rows.max()])
+    middle = (low + high + 1) / 2 - np.array([0, side * camera.down])
+    found["placed as cut out, its own size"] = seen(middle, side / 2)
+    half = (high - low + 1).max() / camera.fill / 2
+    found["as large as cut out, its own place"] = seen(centre, half)
     for shift in SHIFTS:
         name = f"moved by {shift[0]}, {shift[1]}"
         found[name] = seen(centre - np.array(shift) * side / 64, side / 2)
@@ -80,12 +93,40 @@ def measured(
     return np.stack([score, error], 1)
 
 
+def rows_of(
+    workspace: Workspace, network: Network, views: Artefact, ids: Sequence[str]
+) -> list[list[Any]]:
+    """Rows of the CSV: a line a framing."""
+    voxels = workspace.artefact("voxels", "res32")
+    found: dict[str, list[Any]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for item in ids:
+            arrays = views.read(item, ("rgb", "mask", "extrinsics"))
+            truth = voxels.read(item, ("voxels",))["voxels"]
+            for view in range(VIEWS):
+                shown = (arrays[name][view] for name in ("rgb", "mask"))
+                each = framings(network, *shown, Path(folder))
+                rotation = arrays["extrinsics"][view, :, :3].astype(float)
+                numbers = measured(network, np.stack(list(each.values())), rotation, truth)
+                for name, pair in zip(each, numbers):
+                    found.setdefault(name, []).append(pair)
+    rows = []
+    for name, pairs in found.items():
+        score, error = np.array(pairs).T
+        shares = f"{np.median(error):.1f}", f"{(error < 30).mean():.3f}"
+        rows.append([network.system, name, len(pairs), f"{score.mean():.3f}", *shares])
+        print(*rows[-1])
+    return rows
+
+
 def main() -> None:
     """Measure and write the CSV."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--category", default="airplane")
     parser.add_argument("--views", default="compare")
+    parser.add_argument("--split", default="test", choices=("test", "val"))
+    parser.add_argument("--run", help="SYSTEM/RUN of the workspace instead of the shipped weights")
     options = parser.parse_args()
     workspace = Workspace(options.workspace)
     labels = {
@@ -93,30 +134,15 @@ def main() -> None:
     }
     ids = select_categories(labels, (options.category,))
     split = assign({i: labels[i] for i in ids})
-    views, voxels = (
-        workspace.artefact("views", options.views),
-        workspace.artefact("voxels", "res32"),
-    )
-    lines = []
-    for system in ("pose-aware", "pose-regression"):
-        network = of_card(find_card(system, options.category))
-        found: dict[str, list[Any]] = {}
-        with tempfile.TemporaryDirectory() as folder:
-            for item in [i for i in ids if split[i] == "test"]:
-                arrays = views.read(item, ("rgb", "mask", "extrinsics"))
-                truth = voxels.read(item, ("voxels",))["voxels"]
-                for view in range(VIEWS):
-                    shown = (arrays[name][view] for name in ("rgb", "mask"))
-                    each = framings(network, *shown, Path(folder))
-                    rotation = arrays["extrinsics"][view, :, :3].astype(float)
-                    numbers = measured(network, np.stack(list(each.values())), rotation, truth)
-                    for name, pair in zip(each, numbers):
-                        found.setdefault(name, []).append(pair)
-        for name, pairs in found.items():
-            score, error = np.array(pairs).T
-            shares = f"{np.median(error):.1f}", f"{(error < 30).mean():.3f}"
-            lines.append([system, name, len(pairs), f"{score.mean():.3f}", *shares])
-            print(*lines[-1])
+    chosen = [i for i in ids if split[i] == options.split]
+    views = workspace.artefact("views", options.views)
+    if options.run:
+        networks = [of_run(workspace, find_run(workspace.root, *options.run.split("/")))]
+    else:
+        networks = [of_card(find_card(s, options.category)) for s in SHIPPED]
+    lines = [line for network in networks for line in rows_of(workspace, network, views, chosen)]
+    if options.run or options.split != "test":
+        return
     with OUTPUT.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["system", "framing", "views", "voxel IoU", "median error deg", "acc@30"])

@@ -77,6 +77,39 @@ def rolled_pictures(images: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
+def reframed(images: torch.Tensor, shift: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """Pictures (B, C, S, S) scaled about their middle by `scale` (B,), then moved.
+
+    `shift` (B, 2) is how far to the right and down, in shares of the side.
+    Bilinear; where a picture is made smaller, the filter takes in all its pixels. What comes in at
+    the edges continues the picture's rim, which is background (as in `rolled_pictures`).
+    """
+    side = images.shape[-1]
+    cells = torch.arange(side).to(images)
+    reach = (1 / scale).clamp(min=1)[:, None, None]  # of the filter, in pixels of the input
+
+    def weights(moved: torch.Tensor) -> torch.Tensor:  # (B, S, S): of input cells, for each output
+        place = (cells - (side - 1) / 2 - side * moved[:, None]) / scale[:, None] + (side - 1) / 2
+        away = (place.clamp(0, side - 1)[:, :, None] - cells).abs()
+        hat = (1 - away / reach).clamp(min=0)
+        return (hat / hat.sum(2, keepdim=True))[:, None]
+
+    return weights(shift[:, 1]) @ images @ weights(shift[:, 0]).mT
+
+
+def jitter_framing(
+    images: torch.Tensor, shift: float, scale: float, generator: torch.Generator
+) -> torch.Tensor:
+    """Images (B, C, S, S) as if each were framed a little differently; what they show stays.
+
+    Moved right and down by up to `shift` of the side either way, uniformly, and scaled by a factor
+    between 1 / (1 + `scale`) and 1 + `scale`, uniform in its logarithm.
+    """
+    moved = shift * (2 * torch.rand(len(images), 2, generator=generator) - 1)
+    factor = (1 + scale) ** (2 * torch.rand(len(images), generator=generator) - 1)
+    return reframed(images, moved, factor)
+
+
 def psnr(told: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """(B,) peak signal-to-noise ratios in dB of pictures (B, ...), 0 to 1.
 

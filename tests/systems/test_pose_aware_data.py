@@ -11,6 +11,7 @@ from stages.errors import InputError
 from stages.geometry import rotations
 from stages.geometry.sampling import Rays, penetration
 from stages.systems import pose_aware
+from stages.systems.pictures import jitter_framing, tint
 from stages.systems.pose_aware.data import ShapeViews, area_matrix, augment, average_masks, mirror
 from tests.systems import toy
 
@@ -87,6 +88,30 @@ def test_about_half_of_the_views_are_mirrored(views):
     batch = views.batch([1] * 400, torch.Generator().manual_seed(0))
     share = (batch["viewpoint"][:, 0] < 0).float().mean()
     assert 0.4 < share < 0.6  # four standard deviations of 400 fair coins
+
+
+def test_as_published_batches_are_what_they_were(views):
+    """Mirrored, then tinted, and nothing drawn besides: the bits of a program that knew no more."""
+    batch = views.sample_batch(["toy/0", "toy/1", "toy/3"], [1, 2, 0])
+    assert (AUGMENTED.jitter_shift, AUGMENTED.jitter_scale) == (0, 0)
+    found = augment(batch, AUGMENTED, torch.Generator().manual_seed(3))
+    generator = torch.Generator().manual_seed(3)
+    expected = mirror(batch, torch.rand(3, generator=generator) < 0.5)
+    expected["image"] = tint(expected["image"], 0.2, generator)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("amounts", [(0.05, 0.0), (0.0, 0.35), (0.05, 0.35)])
+def test_only_the_picture_is_framed_anew(views, amounts):
+    batch = views.sample_batch(["toy/0", "toy/1"], [1, 2])
+    shift, scale = amounts
+    params = dataclasses.replace(toy.PARAMS, jitter_shift=shift, jitter_scale=scale)
+    found = augment(batch, params, torch.Generator().manual_seed(3))
+    targets = ("mask", "voxels", "viewpoint")
+    assert all(torch.equal(found[name], batch[name]) for name in targets)
+    assert not torch.equal(found["image"], batch["image"])
+    generator = torch.Generator().manual_seed(3)
+    assert torch.equal(found["image"], jitter_framing(batch["image"], shift, scale, generator))
 
 
 def test_mirrored_views_are_projections_of_mirrored_voxels(views):

@@ -3,15 +3,21 @@
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from stages.errors import InputError
 from stages.geometry import cameras, rotations
 from stages.systems import pose_aware
 from stages.systems.pose_aware.data import ShapeViews
 from stages.systems.pose_aware.inference import binary_iou
+from stages.train.context import TrainOptions
+from stages.train.loop import train
+from stages.train.run import About, Run, Selection, Trained, create_run, find_run, load_model
 from tests.systems import toy
 from tests.systems.test_pose_aware_model import context
 
@@ -101,6 +107,56 @@ def test_binary_iou_counts_voxels():
     first[0, :2], second[0, 1:] = True, True  # 1 of 4
     first[1], second[1] = True, True
     assert binary_iou(first, second).tolist() == [0.25, 1, 1]
+
+
+SELECTION = Selection(
+    ("toy",), {}, {"train": tuple(toy.IDS[:2]), "val": ("toy/2",), "test": ("toy/3",)}, "f00d"
+)
+SHORT = dataclasses.replace(
+    toy.PARAMS, encoder_widths=(4, 4, 8, 8), voxel_widths=(8,) * 6, shape_code=16, validate_every=2
+)
+MOVED = dataclasses.replace(SHORT, jitter_shift=0.05, jitter_scale=0.35, start="first")
+
+
+def trained_run(root: Path, name: str, params: pose_aware.Params, steps: int) -> Run:
+    """A run of the toy shapes after so many steps, as the command line would train it."""
+
+    def find(system: str, run: str) -> Trained:
+        return load_model(find_run(root, system, run))
+
+    system, params = pose_aware.bind(params, SELECTION, find)
+    run = create_run(root, "pose-aware", name, About("", SELECTION))
+    splits = {split: system.dataset(toy.load, ids, params) for split, ids in SELECTION.ids.items()}
+    train(system, params, SimpleNamespace(**splits), run, TrainOptions(device="cpu", steps=steps))
+    return run
+
+
+def test_a_stopped_run_on_moved_pictures_continues_bit_equal(tmp_path: Path):
+    """And begins with the weights of the run that it goes on from, whose name and sha256 it has."""
+    first = trained_run(tmp_path, "first", SHORT, 2)
+    whole = trained_run(tmp_path, "whole", MOVED, 4)
+    trained_run(tmp_path, "parts", MOVED, 3)
+    parts = trained_run(tmp_path, "parts", MOVED, 4)
+    begun, one, other = (
+        load_model(run, which).model.state_dict()
+        for run, which in ((first, "best"), (whole, "last"), (parts, "last"))
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    moved = [(one[n] - begun[n]).abs().max() for n in one if n.endswith("weight")]
+    assert 0 < max(moved) < 4.1 * toy.PARAMS.lr  # Adam: a rate a step, from there
+    kept = whole.record()["params"]
+    assert (kept["start"], kept["start_weights"]) == ("first", first.best()["sha256"])
+    still = trained_run(tmp_path, "still", dataclasses.replace(MOVED, jitter_shift=0), 4)
+    assert still.best()["sha256"] != whole.best()["sha256"]
+
+
+def test_weights_to_begin_with_must_fit_and_know_no_test_shape():
+    other = Trained(torch.nn.Identity(), pose_aware, SHORT, 1, {}, "old", "beef", ("toy/3",))
+    wider = dataclasses.replace(MOVED, start="old", shape_code=32)
+    with pytest.raises(InputError, match="run old has shape_code 16, not 32"):
+        pose_aware.bind(wider, SELECTION, lambda system, run: other)
+    with pytest.raises(InputError, match="trained on 1 of the test shapes, toy/3 first"):
+        pose_aware.bind(MOVED, SELECTION, lambda system, run: other)
 
 
 def test_cosine_schedule_ends_at_nothing():

@@ -19,6 +19,7 @@ from stages.geometry import rotations
 from stages.render import Params as RenderParams
 from stages.render.views import render_views
 from stages.systems import pose_regression
+from stages.systems.pictures import jitter_framing
 from stages.systems.pose_regression.data import Views, augment
 from stages.systems.pose_regression.model import geodesic, root_mean_square
 from stages.train.run import find_run, load_model
@@ -182,6 +183,18 @@ def test_augmented_pictures_are_renders_at_the_augmented_rotations(which: str) -
     wrong = (plain["image"] - expected["image"]).abs().mean((1, 2, 3))
     assert off.max() < 0.02  # edges, which bilinear sampling blurs
     assert wrong[moved].min() > 0.05
+
+
+def test_pictures_are_framed_anew_and_rotations_stay() -> None:
+    plain = views(dataclasses.replace(PARAMS, pixels=32)).batch([0, 5, 9], None)
+    params = dataclasses.replace(PARAMS, jitter_shift=0.05, jitter_scale=0.35)
+    found = augment(plain, params, torch.Generator().manual_seed(2))
+    assert torch.equal(found["rotation"], plain["rotation"])
+    expected = jitter_framing(plain["image"], 0.05, 0.35, torch.Generator().manual_seed(2))
+    assert torch.equal(found["image"], expected)
+    assert not torch.equal(found["image"], plain["image"])
+    same = augment(plain, PARAMS, torch.Generator())
+    assert torch.equal(same["image"], plain["image"])
 
 
 def test_predicted_rotations_take_the_object_to_the_camera() -> None:

@@ -108,6 +108,34 @@ def test_a_prediction_makes_sense(card: Card, network: Network, tmp_path: Path) 
         assert -1 <= value <= 1
 
 
+def test_pose_aware_bears_pictures_that_are_framed_otherwise() -> None:
+    """Generated airplanes moved up and down by 2 of 64 pixels: voxels told as of the whole frame.
+
+    IoU of 0.70 with these weights, 0.46 with those that had learned from whole frames alone.
+    """
+    network = of_card(find_card("pose-aware", "airplane"))
+    around = np.array([[azimuth, 20.0, 0.0, DISTANCE] for azimuth in (-40, 60, 150, -120)])
+    pictures = [
+        render_views(mesh("airplane", seed), around, RenderParams(size=64, backend="numba"))["rgb"]
+        for seed in range(3)
+    ]
+    rgb = np.concatenate(pictures)
+
+    def told(rows: int) -> np.ndarray:  # (12, 32, 32, 32) bool; beyond the rim is white, too
+        images = torch.from_numpy(np.roll(rgb, rows, 1)).permute(0, 3, 1, 2).float() / 255
+        trained = network.trained
+        answers = trained.system.predict(trained.model, images, trained.params)["voxels"]
+        return answers.numpy() >= network.threshold
+
+    whole = told(0)
+    agreement = [
+        (one & other).sum() / (one | other).sum()
+        for rows in (-2, 2)
+        for one, other in zip(whole, told(rows), strict=True)
+    ]
+    assert np.mean(agreement) > 0.6
+
+
 def _voxels(told: Prediction, of: str, seen: Seen) -> None:
     voxels, _, _ = decode_binvox(told.files[".binvox"])
     assert 0.002 < voxels.mean() < 0.25

@@ -5,9 +5,13 @@ The contract is that of `stages.systems`. Importing this module imports no torch
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
+from stages.errors import InputError
 from stages.systems.pose_aware.params import ARRAYS, NAME, PRESETS, REQUIRES, SELECT, Params
 
 if TYPE_CHECKING:
@@ -20,6 +24,7 @@ __all__ = [
     "REQUIRES",
     "SELECT",
     "Params",
+    "bind",
     "build",
     "dataset",
     "losses",
@@ -28,6 +33,58 @@ __all__ = [
     "schedule",
     "validate",
 ]
+
+
+# Of the network, in which a run and the one that it goes on from must agree.
+_SAME = (
+    "shape_code",
+    "pose_code",
+    "encoder_widths",
+    "encoder_blocks",
+    "voxel_widths",
+    "mask_widths",
+    "pose_hypotheses",
+    "elevation_low_deg",
+    "elevation_high_deg",
+)
+
+
+def bind(params: Params, selection: Any, find: Any) -> tuple[Any, Params]:
+    """The system for these data; with `params.start` it begins with the weights of that run.
+
+    Raises InputError when there is no such run, it is of another network, or it was trained on test
+    shapes.
+    """
+    functions = {name: getattr(sys.modules[__name__], name) for name in __all__}
+    if params.start:
+        found = _start(params, selection, find)
+        params = dataclasses.replace(params, start_weights=found.sha256)
+
+        def bound_build(params: Params) -> torch.nn.Module:
+            model = build(params)
+            model.load_state_dict(found.model.state_dict())
+            return model
+
+        functions["build"] = bound_build
+    return types.SimpleNamespace(**functions), params
+
+
+def _start(params: Params, selection: Any, find: Any) -> Any:
+    """The run whose weights are begun with."""
+    found = find(NAME, params.start)
+    for name in _SAME:
+        if getattr(found.params, name) != getattr(params, name):
+            raise InputError(
+                f"run {found.run} has {name} {getattr(found.params, name)}, "
+                f"not {getattr(params, name)}",
+                "give the --preset and the options that it was trained with",
+            )
+    if known := sorted(set(found.learned_from) & set(selection.ids["test"])):
+        raise InputError(
+            f"run {found.run} was trained on {len(known)} of the test shapes, {known[0]} first",
+            "begin with a run on the same shapes",
+        )
+    return found
 
 
 def build(params: Params) -> torch.nn.Module:

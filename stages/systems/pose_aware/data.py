@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from stages.errors import InputError
-from stages.systems.pictures import Kept, tint
+from stages.systems.pictures import Kept, jitter_framing, tint
 from stages.systems.pose_aware.model import IMAGE, MASK, VOXELS
 from stages.systems.pose_aware.params import Params
 
@@ -118,10 +118,17 @@ def _check(shape_id: str, arrays: Arrays, views: int | None) -> None:
 
 
 def augment(batch: Batch, params: Params, generator: torch.Generator) -> Batch:
-    """Mirrored and tinted views, as `params.flip` and `params.jitter` say."""
+    """Mirrored, framed anew and tinted views, as `params` says.
+
+    Only the picture is framed anew: mask, voxels and camera stay those of the view, so that the
+    network learns to tell the object as the camera sees it, wherever the picture shows it.
+    """
     count = len(batch["image"])
     if params.flip:
         batch = mirror(batch, torch.rand(count, generator=generator) < 0.5)
+    if params.jitter_shift > 0 or params.jitter_scale > 0:
+        amounts = params.jitter_shift, params.jitter_scale
+        batch = {**batch, "image": jitter_framing(batch["image"], *amounts, generator)}
     if params.jitter > 0:
         batch = {**batch, "image": tint(batch["image"], params.jitter, generator)}
     return batch

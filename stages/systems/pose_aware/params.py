@@ -58,12 +58,20 @@ class Params:
     choice_weight: float = option(1.0, "weight of the choice among hypotheses", low=0)
 
     # The training
+    start: str = option("", "run whose weights are begun with; default: random weights")
+    start_weights: str = ""  # sha256; filled in
     batch: int = option(32, "views a step", low=2)
     steps: int = option(100_000, "optimiser steps", low=1)
     lr: float = option(2e-4, "learning rate of Adam", low=0)
     schedule: Literal["constant", "cosine"] = option("constant", "learning rate over the steps")
     flip: bool = option(True, "mirror half of the views, with their voxels")
     jitter: float = option(0.2, "strength of the random brightness, contrast and tint", low=0)
+    jitter_shift: float = option(
+        0.0, "share of the side that pictures are moved by at most, for cut-outs", low=0, high=0.5
+    )
+    jitter_scale: float = option(
+        0.0, "pictures are scaled by up to 1 + this, or down as much, for cut-outs", low=0, high=1
+    )
     validate_every: int = option(1000, "steps between validations", low=1)
     precision: Literal["fp32", "bf16"] = option("fp32", "of the network; losses are fp32")
     channels_last: bool = option(True, "layout of the pictures in memory")
@@ -119,4 +127,13 @@ _TINY = dataclasses.replace(
     lr=1e-3,
     validate_every=100,
 )
-PRESETS: dict[str, Params] = {"tiny": _TINY, "small": _SMALL, "paper": _PAPER}
+# To go on from a run of `small`. Boxes of training airplanes differ as much in place and size.
+_CUTOUT = dataclasses.replace(
+    _SMALL, steps=2_500, lr=1e-4, jitter_shift=0.05, jitter_scale=0.35, validate_every=125
+)
+PRESETS: dict[str, Params] = {
+    "tiny": _TINY,
+    "small": _SMALL,
+    "cutout": _CUTOUT,
+    "paper": _PAPER,
+}

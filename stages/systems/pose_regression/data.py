@@ -15,7 +15,7 @@ import torch
 
 from stages.errors import InputError
 from stages.geometry.rotations import about_z
-from stages.systems.pictures import Kept, reduced, rolled_pictures, tint
+from stages.systems.pictures import Kept, jitter_framing, reduced, rolled_pictures, tint
 from stages.systems.pose_regression.params import REQUIRES, Params
 
 SIZE = REQUIRES["views"]["size"]
@@ -68,7 +68,7 @@ class Views:
 
 
 def augment(batch: Batch, params: Params, generator: torch.Generator) -> Batch:
-    """Rolled, mirrored and tinted pictures, as `params` says, with their rotations."""
+    """Rolled, mirrored, framed anew and tinted pictures, as `params` says, with their rotations."""
     count = len(batch["image"])
     image, rotation = batch["image"], batch["rotation"]
     if params.roll:
@@ -78,6 +78,8 @@ def augment(batch: Batch, params: Params, generator: torch.Generator) -> Batch:
         chosen = torch.rand(count, generator=generator) < 0.5
         image = torch.where(chosen[:, None, None, None], image.flip(3), image)
         rotation = torch.where(chosen[:, None, None], _MIRROR @ rotation @ _MIRROR, rotation)
+    if params.jitter_shift > 0 or params.jitter_scale > 0:
+        image = jitter_framing(image, params.jitter_shift, params.jitter_scale, generator)
     if params.jitter > 0:
         image = tint(image, params.jitter, generator)
     return {"image": image, "rotation": rotation}

@@ -46,6 +46,12 @@ class Params:
         True, "mirror half of the pictures, as views of a shape that is its own mirror image"
     )
     jitter: float = option(0.2, "strength of the random brightness, contrast and tint", low=0)
+    jitter_shift: float = option(
+        0.0, "share of the side that pictures are moved by at most, for cut-outs", low=0, high=0.5
+    )
+    jitter_scale: float = option(
+        0.0, "pictures are scaled by up to 1 + this, or down as much, for cut-outs", low=0, high=1
+    )
     validate_every: int = option(2000, "steps between validations", low=1)
     precision: Literal["fp32", "bf16"] = option("fp32", "of the network; losses are fp32")
     channels_last: bool = option(True, "layout of the pictures in memory")
