@@ -44,7 +44,7 @@ def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:
         large = f"{most >> 20} MiB" if most >= 1 << 20 else f"{most >> 10} KiB"
         raise TextError(f"is larger than {large}")
     with path.open("rb") as file:
-        return file.read(most)
+        return file.read(found.st_size)  # of a number that is asked for, all is taken at once
 
 
 def read_json(path: Path, most: int = MOST_BYTES, values: int = MOST_VALUES) -> Any:

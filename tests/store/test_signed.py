@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from stages.errors import InputError
 from stages.skeletons import template
 from stages.store import summary as kept
 from stages.store.signed import read_signed, signed
-from stages.store.texts import TextError
+from stages.store.texts import TextError, read_whole
 from stages.store.workspace import Workspace
 from stages.viewpoints import fitted
 
@@ -88,3 +89,13 @@ def test_verify_names_them(tmp_path: Path, capfd: pytest.CaptureFixture[str]) ->
         with pytest.raises(InputError, match=r"mine\.json") as error:
             load("mine", workspace)
         assert "make it again: crossdim" in error.value.hint
+
+
+def test_reading_takes_the_memory_of_the_file_not_of_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "small"
+    path.write_bytes(b"x" * 1000)
+    tracemalloc.start()
+    assert read_whole(path, 1 << 33) == b"x" * 1000
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
