@@ -55,6 +55,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _import_options() -> ImportOptions:
+    from stages.shapes.importing.layout import axes_told, find_layout
     from stages.shapes.importing.shapenet import category_names
 
     axis: Any = Literal[AXES] | None
@@ -80,6 +81,8 @@ def _import_options() -> ImportOptions:
         ),
         origin,
         lambda word: category_names().get(word, word),
+        find_layout,
+        axes_told,
     )
 
 

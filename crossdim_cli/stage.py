@@ -70,17 +70,23 @@ def add_derived(app: typer.Typer, command: str, stage: Stage, help: str) -> None
     add_command(app, command, options, run, help=help, example=f"{stage.command} --jobs 4")
 
 
+_AUTO = "auto"
+
+
 @dataclass(frozen=True)
 class ImportOptions:
     """What one kind of import has beyond the options of all.
 
     `origin` gives what the manifest keeps of `parameters`, to list the sources again; `category`
-    the category that a word of `--category` means.
+    the category that a word of `--category` means; `find` tells the layout of what `--format auto`
+    is asked for, `told` what was made of it, for people.
     """
 
     parameters: tuple[inspect.Parameter, ...] = ()
     origin: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda options: {}
     category: Callable[[str], str] = lambda word: word
+    find: Callable[[Path], str] | None = None
+    told: Callable[[Mapping[str, Any]], str] = lambda sources: ""
 
 
 def add_import(
@@ -100,9 +106,13 @@ def add_import(
         path = Path(options["path"])
         params = params_from(stage.params, options)
         stage.check(params)
-        origin = {"kind": kind, "format": options["format"], "path": str(path.resolve())}
+        found = more.find(path) if more.find and options["format"] == _AUTO else options["format"]
+        origin = {"kind": kind, "format": found, "path": str(path.resolve())}
         origin.update(more.origin(options))
         sources = stage.list_sources(origin)  # type: ignore[misc]
+        if options["format"] == _AUTO:
+            read_as = ", ".join(filter(None, (f"read as {found}", more.told(sources))))
+            session.out.note(f"{read_as}; --format and its options say otherwise")
         categories = tuple(more.category(word) for word in options["category"])
         selection = Selection(categories, limit=options["limit"])
         ids = select(sources, selection)
@@ -115,9 +125,11 @@ def add_import(
         name = safe_name(options["name"] or _source_name(path), "source name") + suffix
         run_stage(session, stage, params, name, wanted, Request(selection, origin))
 
+    formats = (_AUTO, *formats) if more.find else formats
+    layout = "Layout of the data set" + ("; auto: told by its files." if more.find else ".")
     options = [
         argument("path", Path, "What to import: a folder or a file."),
-        param("format", Literal[formats], formats[0], "Layout of the data set."),
+        param("format", Literal[formats], formats[0], layout),
         param("name", str, "", "Name of the source in the workspace. Default: the folder's."),
         param("limit", int, 0, "Only the first so many of each category and split.", min=0),
         *more.parameters,

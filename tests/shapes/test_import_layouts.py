@@ -215,6 +215,15 @@ def test_folder_of_files_and_of_folders(tmp_path: Path) -> None:
         listed(tmp_path, "folder")
 
 
+def test_folder_of_one_category(tmp_path: Path) -> None:
+    layouts.model(tmp_path / "chair" / "one.off", "+y", "+z")
+    layouts.model(tmp_path / "chair" / "two.ply", "+y", "+z")
+    write(tmp_path / "chair" / "textures" / "wood.png", png(PICTURE))
+    sources = listed(tmp_path / "chair", "folder")
+    assert sources == listed(tmp_path, "folder")
+    assert list(sources) == ["chair/one", "chair/two"]
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_nothing_there(tmp_path: Path, format: str) -> None:
     with pytest.raises(InputError, match="does not exist"):

@@ -1,13 +1,15 @@
 """A folder for each category, a mesh or a folder with one mesh for each model (`folder`).
 
-`category/name.ext`, or `category/name/anything.ext`. Axes: y up, front +z, which is what glTF
-prescribes and what most modelling programs write; `--up` and `--front` say otherwise.
+`category/name.ext`, or `category/name/anything.ext`; or the folder of one category. Axes: y up,
+front +z, which is what glTF prescribes and what most modelling programs write; `--up` and `--front`
+say otherwise.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from stages.errors import InputError
@@ -18,6 +20,7 @@ from stages.shapes.importing.listing import (
     axes_of,
     data_folder,
     entries,
+    folders,
     meshes,
     require,
 )
@@ -30,19 +33,24 @@ def list_folder(origin: Mapping[str, Any]) -> Sources:
 
     Raises InputError when one holds several meshes, and as `Listing.add`.
     """
-    root = data_folder(origin)
-    listing = Listing(root, axes_of(origin, UP, FRONT))
-    for category in entries(root):
-        if not category.is_dir():
+    path, axes = data_folder(origin), axes_of(origin, UP, FRONT)
+    listing = Listing(path, axes)
+    for entry in folders(path):
+        _add_category(listing, path, entry.name)
+    if not listing.sources and next(meshes(path), None) is not None:
+        listing = Listing(path.parent, axes)
+        _add_category(listing, path.parent, path.name)
+    return require(listing, path, "PATH/category/name.obj, or PATH/category/name/model.obj")
+
+
+def _add_category(listing: Listing, root: Path, category: str) -> None:
+    for entry in entries(root / category):
+        if entry.is_dir():
+            _add_folder(listing, category, entry)
             continue
-        for entry in entries(category.path):
-            if entry.is_dir():
-                _add_folder(listing, category.name, entry)
-                continue
-            name, suffix = os.path.splitext(entry.name)
-            if suffix.lower() in SUFFIXES:
-                listing.add(category.name, name, f"{category.name}/{entry.name}")
-    return require(listing, root, "PATH/category/name.obj, or PATH/category/name/model.obj")
+        name, suffix = os.path.splitext(entry.name)
+        if suffix.lower() in SUFFIXES:
+            listing.add(category, name, f"{category}/{entry.name}")
 
 
 def _add_folder(listing: Listing, category: str, folder: os.DirEntry[str]) -> None:
