@@ -110,9 +110,6 @@ def add_import(
         origin = {"kind": kind, "format": found, "path": str(path.resolve())}
         origin.update(more.origin(options))
         sources = stage.list_sources(origin)  # type: ignore[misc]
-        if options["format"] == _AUTO:
-            read_as = ", ".join(filter(None, (f"read as {found}", more.told(sources))))
-            session.out.note(f"{read_as}; --format and its options say otherwise")
         categories = tuple(more.category(word) for word in options["category"])
         selection = Selection(categories, limit=options["limit"])
         ids = select(sources, selection)
@@ -123,6 +120,9 @@ def add_import(
 
         suffix = stage.variant(params).removeprefix("imported")
         name = safe_name(options["name"] or _source_name(path), "source name") + suffix
+        if options["format"] == _AUTO:
+            read_as = ", ".join(filter(None, (f"read as {found}", more.told(sources))))
+            session.out.note(f"{read_as}; --format and its options say otherwise")
         run_stage(session, stage, params, name, wanted, Request(selection, origin))
 
     formats = (_AUTO, *formats) if more.find else formats

@@ -191,7 +191,10 @@ def test_jobs_do_not_matter(tmp_path: Path) -> None:
         ({"faces": np.array([[0, 1, 99]], np.int32)}, "not there"),
         ({"faces": np.array([[0, 1, -1]], np.int32)}, "not there"),
         ({"vertices": np.full((72, 3), np.nan, np.float32)}, "not finite"),
-        ({"faces": np.array([[0, 0, 1]], np.int32)}, "no fixed view sees it"),
+        (
+            {"faces": np.array([[0, 0, 1]], np.int32), "face_material": np.zeros(1, np.int32)},
+            "no fixed view sees it",
+        ),
     ],
 )
 def test_broken_meshes_fail_with_a_reason(change: Arrays, reason: str) -> None:
