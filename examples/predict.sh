@@ -29,6 +29,7 @@ crossdim predict structure-generator "${airplanes[@]}" --category airplane --out
 crossdim predict deep-encoding "${airplanes[@]}" --out "$out/told"
 crossdim predict pose-regression "${airplanes[@]}" --out "$out/told"
 crossdim predict view-synthesis "${airplanes[@]}" --out "$out/told"
+crossdim predict pose-aware "${chairs[@]}" --category chair --out "$out/told"
 crossdim predict structure-generator "${chairs[@]}" --category chair --out "$out/told"
 crossdim predict interpreter "${chairs[@]}" --out "$out/told"
 mesh=()
