@@ -157,6 +157,19 @@ def test_a_density_that_cannot_be_sampled(tmp_path: Path, pair: Any) -> None:
         fitted.load("mine", Workspace(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "count", [10**400, 1e308, 2**60, -1, 0], ids=["no float", "infinite sum", "2**60", "-1", "0"]
+)
+def test_annotations_beyond_all_counting(tmp_path: Path, count: Any) -> None:
+    """`--target sets --case 22004659`."""
+    found = json.loads((Path(fitted.__file__).parent / "pascal3d.json").read_bytes())
+    found["categories"] = {"car": found["categories"]["car"]}
+    found["categories"]["car"]["count"][0] = count
+    write(fitted.path_in(Workspace(tmp_path), "mine"), json.dumps(found))
+    with pytest.raises(InputError, match=r"mine\.json is damaged"):
+        fitted.load("mine", Workspace(tmp_path))
+
+
 RECORDS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "nested": lambda record: "[" * 100_000,
     "list": lambda record: [record],

@@ -29,6 +29,7 @@ FORMAT = "crossdim/viewpoints"
 FORMAT_VERSION = 2  # 1 had no sha256
 DEFAULT = "pascal3d"  # comes with the package
 COLUMNS = ("azimuth_deg", "elevation_deg", "inplane_deg", "distance")
+_MOST_COUNTED = 2.0**53  # beyond it, one more would be none
 _SHIPPED = Path(str(resources.files(__name__)))
 
 
@@ -126,6 +127,8 @@ def _check(one: Mapping[str, Any]) -> None:
     if not np.isfinite(outliers).all() or min(width for _, width in outliers) < 0:
         raise ValueError("numbers out of range")
     if not (np.isfinite(angles).all() and np.isfinite(widths).all() and 0 <= share <= 1):
+        raise ValueError("numbers out of range")
+    if not 0 < made.counts.sum() < _MOST_COUNTED:
         raise ValueError("numbers out of range")
     if widths.min() < 0 or made.counts.min() <= 0 or np.abs(angles[:, 1]).max() > 90:
         raise ValueError("numbers out of range")
