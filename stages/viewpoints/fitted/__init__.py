@@ -109,7 +109,7 @@ def _read(path: Path, stamp: int, size: int) -> dict[str, Any]:
             _check(one)
     except TextError as error:
         raise InputError(f"{path} {error}", hint) from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise InputError(f"{path} is damaged ({type(error).__name__})", hint) from None
     return found
 
