@@ -65,6 +65,8 @@ JSON = {
     "nested": bytes_of(b"[" * 100_000),
     "nested objects": bytes_of(b'{"a":' * 100_000),
     "digits": bytes_of(b"1" * 1_000_000),
+    "no float": bytes_of(b"[1, -%d]" % 10**400),
+    "65 bits": bytes_of(b"[%d]" % 2**64),
     "values": bytes_of(b"[" + b"[]," * 2_100_000),
     "objects": bytes_of(b"[" + b'{"":0},' * 1_400_000),
 }
