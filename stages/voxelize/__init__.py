@@ -102,7 +102,7 @@ def check(params: Params) -> None:
     """Raises UsageError for a grid that cannot be, EnvironmentLacks for one too big to work on."""
     if params.res < 1:
         raise UsageError(f"--res {params.res} is no grid", "use 1 or more")
-    needed, free = params.res**3 * BYTES_PER_VOXEL, free_memory()
+    needed, free = float(min(params.res, 10**9)) ** 3 * BYTES_PER_VOXEL, free_memory()
     if needed > free:
         largest = min(int((free / BYTES_PER_VOXEL) ** (1 / 3)), LARGEST_RES)
         raise EnvironmentLacks(
