@@ -13,8 +13,8 @@ from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN, run_of
 SYSTEM = "deep-encoding"
 
 
-def register(exports: typer.Typer, plots: typer.Typer) -> None:
-    """Add the commands of this module to the two groups."""
+def register_codes(exports: typer.Typer) -> None:
+    """Add the commands of this module to the group export."""
     add_command(
         exports,
         "codes",
@@ -42,6 +42,10 @@ def register(exports: typer.Typer, plots: typer.Typer) -> None:
         help="Write an encoder as a program, and compare what it says with the network.",
         example="crossdim export model image.onnx --encoder image",
     )
+
+
+def register_tsne(plots: typer.Typer) -> None:
+    """Add the command of this module to the group plot."""
     add_command(
         plots,
         "tsne",

@@ -37,6 +37,7 @@ def build() -> typer.Typer:
         maintain,
         photos,
         pipeline,
+        plot,
         predict,
         report,
         shapes,
@@ -49,9 +50,21 @@ def build() -> typer.Typer:
 
     app = new_app("From folders of CAD meshes to trained single-image 3D models. " + EPILOG)
     app.callback()(_root)
-    for module in (demo, shapes, viewpoints, photos, data, skeletons, train, evaluate, export):
+    for module in (demo, shapes, viewpoints, photos, data, skeletons, train, evaluate):
         module.register(app)
-    for module in (predict, weights, compare, status, inspect, maintain, report, doctor, pipeline):
+    for module in (
+        export,
+        plot,
+        predict,
+        weights,
+        compare,
+        status,
+        inspect,
+        maintain,
+        report,
+        doctor,
+        pipeline,
+    ):
         module.register(app)
     return app
 

@@ -12,25 +12,35 @@ from crossdim_cli.evaluate import DEVICES, ONE_CATEGORY, RUN
 from crossdim_cli.skeleton_evals import CROSS, run_of_steps
 from stages.errors import CrossdimError, UsageError
 
+_CHOSEN = (
+    RUN,
+    ONE_CATEGORY,
+    param("images", list[Path], [], "Pictures in files; may be repeated."),
+    param("landmarks", str | None, None, "Landmarks whose views to show."),
+    CROSS,
+    *DEVICES,
+)
 
-def register_skeletons(exports: typer.Typer, plots: typer.Typer, output: Any) -> None:
-    """Add the commands of this module to the groups export and plot."""
-    images = param("images", list[Path], [], "Pictures in files; may be repeated.")
-    landmarks = param("landmarks", str | None, None, "Landmarks whose views to show.")
-    count = param("count", int, 6, "How many views.", min=1, max=100)
-    chosen = [RUN, ONE_CATEGORY, images, landmarks, CROSS, *DEVICES]
+
+def register_skeleton(exports: typer.Typer) -> None:
+    """Add the command of this module to the group export."""
     add_command(
         exports,
         "skeleton",
-        [argument("path", Path, "File to write."), *chosen],
+        [argument("path", Path, "File to write."), *_CHOSEN],
         _skeleton,
         help="Write the skeleton of one picture: .json, .obj (lines), .glb (balls and sticks).",
         example="crossdim export skeleton chair.glb --category chair --images photo.jpg",
     )
+
+
+def register_skeleton_plots(plots: typer.Typer, output: Any) -> None:
+    """Add the commands of this module to the group plot."""
+    count = param("count", int, 6, "How many views.", min=1, max=100)
     add_command(
         plots,
         "skeletons",
-        [*chosen, count, output],
+        [*_CHOSEN, count, output],
         _plot_skeletons,
         help="Pictures, their keypoints, their skeletons before and after step joint.",
         example="crossdim plot skeletons --category chair --landmarks cads -o skeletons.png",
@@ -38,7 +48,7 @@ def register_skeletons(exports: typer.Typer, plots: typer.Typer, output: Any) ->
     add_command(
         plots,
         "keypoints",
-        [*chosen, count, output],
+        [*_CHOSEN, count, output],
         _plot_keypoints,
         help="Figure 5 of the 3D-INN paper: heatmaps before and after the refinement.",
         example="crossdim plot keypoints --run chair-small-keypoints --count 4 -o keypoints.png",
