@@ -263,7 +263,7 @@ def test_names_stay_names(made: Compared) -> None:
 
 
 def test_numbers_that_are_none_are_dashes(made: Compared) -> None:
-    odd = {"voxel IoU": float("nan"), "Chamfer": "much", "F-score": float("inf"), "x": 1}
+    odd = {"voxel IoU": float("nan"), "Chamfer": 1e301, "F-score": float("inf"), "x": 1}
     made.add("mean shape", {**odd, **POSE})
     made.add("pose-aware (made)", {**odd, "Chamfer": 1.0}, system="pose-aware")
     (one,) = drawn(made)
