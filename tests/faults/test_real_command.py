@@ -151,7 +151,8 @@ def test_signals_stop_every_stage(
 ) -> None:
     clear(root, stage)
     number = signal.SIGTERM if jobs == 2 else signal.SIGINT
-    setup = Setup(COMMIT, call=2, number=number, group=number == signal.SIGINT)
+    # at once: what is left may take less than a moment
+    setup = Setup(COMMIT, call=2, delay=0.0, number=number, group=number == signal.SIGINT)
     line = f"{STAGES[stage]} --jobs {jobs} --quiet"
     check_stopped(run(line, root, tmp_path / "log", setup), number)
     kept = shards(root, stage)
@@ -181,7 +182,7 @@ def test_signals_stop_all_else(
     head = "category,split,image,azimuth_deg,elevation_deg,inplane_deg,distance\n"
     (data / "photos.csv").write_text(head + angles)
     line, at, call = OTHERS[what]
-    setup = Setup(at, call, number=number, group=number == signal.SIGINT)
+    setup = Setup(at, call, delay=0.0, number=number, group=number == signal.SIGINT)
     if what == "compile":
         setup = dataclasses.replace(setup, cold=tmp_path / "numba", delay=0.3)
     ended = run(f"{line.format(data=data)} --quiet", root, tmp_path / "log", setup)
