@@ -13,8 +13,8 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-from stages.errors import InputError
 from stages.stage import params_json
+from stages.systems.beginning import require_same, require_unseen
 from stages.systems.equivariant.params import ARRAYS, NAME, PRESETS, REQUIRES, SELECT, Params
 
 if TYPE_CHECKING:
@@ -85,18 +85,8 @@ def bind(params: Params, selection: Any, find: Any) -> tuple[Any, Params]:
 def _start(params: Params, selection: Any, find: Any) -> Any:
     """The run whose encoder is begun with."""
     found = find(NAME, params.start)
-    for name in _SAME:
-        if getattr(found.params, name) != getattr(params, name):
-            raise InputError(
-                f"run {found.run} has {name} {getattr(found.params, name)}, "
-                f"not {getattr(params, name)}",
-                "give the --preset and the options that it was trained with",
-            )
-    if known := sorted(set(found.learned_from) & set(selection.ids["test"])):
-        raise InputError(
-            f"run {found.run} was trained on {len(known)} of the test shapes, {known[0]} first",
-            "begin with a run on the same shapes",
-        )
+    require_same(found, params, _SAME)
+    require_unseen(found, selection.ids["test"])
     return found
 
 

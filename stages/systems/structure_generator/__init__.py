@@ -14,6 +14,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from stages.errors import InputError
+from stages.systems.beginning import require_same
 from stages.systems.structure_generator.params import (
     ARRAYS,
     NAME,
@@ -111,12 +112,7 @@ def _start(params: Params, find: Any) -> Any:
         raise InputError(
             f"run {found.run} is of stage {told.stage} and of {', '.join(told.categories)}", train
         )
-    for name in _SAME:
-        if getattr(told, name) != getattr(params, name):
-            raise InputError(
-                f"run {found.run} has {name} {getattr(told, name)}, not {getattr(params, name)}",
-                "give the --preset and the options that it was trained with",
-            )
+    require_same(found, params, _SAME)
     return found
 
 
